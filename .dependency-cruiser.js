@@ -1,0 +1,25 @@
+/** What each folder may know. The engine knows nothing of money or HTTP; the ledger knows nothing of keys. */
+export default {
+  forbidden: [
+    { name: 'no-circles', severity: 'error', from: {}, to: { circular: true, dependencyTypesNot: ['type-only'] } },
+    {
+      name: 'engine-knows-no-money',
+      severity: 'error',
+      from: { path: '^src/idempotency/', pathNot: '(controller|interceptor)\\.ts$' },
+      to: { path: '^src/(payments|ledger|http|bank|telemetry)/' },
+    },
+    {
+      name: 'ledger-knows-no-keys',
+      severity: 'error',
+      from: { path: '^src/ledger/', pathNot: 'controller\\.ts$' },
+      to: { path: '^src/(payments|http|idempotency)/' },
+    },
+    {
+      name: 'product-knows-no-tests',
+      severity: 'error',
+      from: { path: '^(src|migrations)/' },
+      to: { path: '^(test|bench|start|lab)/' },
+    },
+  ],
+  options: { doNotFollow: { path: 'node_modules' }, tsConfig: { fileName: 'tsconfig.json' }, tsPreCompilationDeps: true },
+};

@@ -1,0 +1,64 @@
+import type { DataSource, EntityManager } from 'typeorm';
+import type { PoolClient, QueryResultRow } from 'pg';
+import { isWorthAnotherTry } from './failures.js';
+
+/**
+ * One SQL statement under a name. PostgreSQL parses and plans it once per connection; with statements that
+ * carry a whole batch as arrays, that is where a good part of the time would go.
+ */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+}
+
+/**
+ * Runs `statement` inside `tx`, on its connection. A rollback of `tx` undoes it.
+ *
+ * Statements that do not wait for each other's results may be sent without awaiting each: they travel
+ * together and run in the order in which they were called.
+ */
+export async function run<Row extends QueryResultRow>(
+  tx: EntityManager,
+  statement: Statement,
+  values: readonly unknown[],
+): Promise<Row[]> {
+  if (!tx.queryRunner) throw new Error(`${statement.name} needs the transaction's own entity manager`);
+  const connection = (await tx.queryRunner.connect()) as PoolClient;
+  const { rows } = await connection.query<Row>({ ...statement, values: [...values] });
+  return rows;
+}
+
+/**
+ * Runs one reading statement outside any transaction. After a restart of the database, connections that lay idle
+ * are dead without knowing it; a read changes nothing, so it is silently repeated once on another connection.
+ */
+export async function read<Row extends QueryResultRow>(
+  dataSource: DataSource,
+  statement: Statement,
+  values: readonly unknown[],
+): Promise<Row[]> {
+  try {
+    return await readOnce(dataSource, statement, values);
+  } catch (error) {
+    if (!isWorthAnotherTry(error)) throw error;
+    return readOnce(dataSource, statement, values);
+  }
+}
+
+async function readOnce<Row extends QueryResultRow>(
+  dataSource: DataSource,
+  statement: Statement,
+  values: readonly unknown[],
+): Promise<Row[]> {
+  const runner = dataSource.createQueryRunner();
+  try {
+    return await run(runner.manager, statement, values);
+  } finally {
+    await runner.release();
+  }
+}
+
+/** Turns rows into one array per column, in the order named: what `unnest` takes. */
+export function columns<Row>(rows: readonly Row[], ...names: (keyof Row)[]): unknown[][] {
+  return names.map(name => rows.map(row => row[name]));
+}

@@ -1,0 +1,57 @@
+import type { DataSource, EntityManager } from 'typeorm';
+import type { PoolClient } from 'pg';
+import type { Settings } from '../settings.js';
+
+/** How long a transaction may wait, and for what. Set inside it, so that a transaction pooler may sit between. */
+type Patience = Pick<Settings, 'lockTimeoutMs' | 'statementTimeoutMs'>;
+
+/**
+ * Runs `work` in one transaction and commits it; whatever `work` throws rolls all of it back.
+ *
+ * READ COMMITTED, whatever the database's default: unique constraints and row locks carry the guarantee here,
+ * and a repeat must see what the winner committed while it waited.
+ *
+ * What is not promised: when the connection is lost during COMMIT, the error cannot say whether it happened.
+ * The caller must look.
+ *
+ * @throws what `work` throws, and what the database or the way to it throws
+ */
+export async function inTransaction<Result>(
+  dataSource: DataSource,
+  patience: Patience,
+  work: (tx: EntityManager) => Promise<Result>,
+): Promise<Result> {
+  const runner = dataSource.createQueryRunner();
+  const connection = (await runner.connect()) as PoolClient;
+  try {
+    await Promise.all([
+      connection.query('BEGIN ISOLATION LEVEL READ COMMITTED'),
+      connection.query({ ...patienceOfATransaction, values: patienceInMilliseconds(patience) }),
+    ]);
+    const result = await work(runner.manager);
+    // COMMIT of an aborted transaction is answered without an error, as a ROLLBACK.
+    const { command } = await connection.query('COMMIT');
+    if (command !== 'COMMIT') throw new Error(`COMMIT was answered with ${command}`);
+    return result;
+  } catch (error) {
+    await connection.query('ROLLBACK').catch(() => {
+      // The connection is gone, and the transaction with it.
+    });
+    throw error;
+  } finally {
+    await runner.release();
+  }
+}
+
+/** A holder that falls silent in mid-transaction loses it, and its locks, as soon as a statement would. */
+const patienceOfATransaction = {
+  name: 'patience_of_a_transaction',
+  text: `
+    SELECT set_config('lock_timeout', $1, true),
+           set_config('statement_timeout', $2, true),
+           set_config('idle_in_transaction_session_timeout', $2, true)`,
+};
+
+function patienceInMilliseconds({ lockTimeoutMs, statementTimeoutMs }: Patience): string[] {
+  return [String(lockTimeoutMs), String(statementTimeoutMs)];
+}

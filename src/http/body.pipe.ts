@@ -1,0 +1,54 @@
+import { Inject, Injectable, ValidationPipe, type ArgumentMetadata, type PipeTransform } from '@nestjs/common';
+import type { ValidationError } from 'class-validator';
+import { Settings } from '../settings.js';
+import { Problem, type FieldError } from './problem.js';
+import { JsonRefused, readJson } from './strict-json.js';
+
+/** A refusal names the first mistakes; whoever sent 5,000 unknown members need not be told all of them. */
+const errorsNamedMax = 20;
+
+/**
+ * Turns the bytes of a body into a validated object. It runs after authentication and after the key was read,
+ * so that this is the order in which a caller learns of mistakes.
+ */
+@Injectable()
+export class BodyPipe implements PipeTransform {
+  private readonly validation = new ValidationPipe({
+    whitelist: true,
+    forbidNonWhitelisted: true,
+    transform: true,
+    stopAtFirstError: true,
+    exceptionFactory: errors => Problem.invalid(errors.slice(0, errorsNamedMax).flatMap(toFieldErrors)),
+  });
+
+  constructor(@Inject(Settings) private readonly settings: Settings) {}
+
+  async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    if (metadata.type === 'custom') return value;
+    return this.validation.transform(metadata.type === 'body' ? this.read(value) : value, metadata);
+  }
+
+  private read(value: unknown): object {
+    try {
+      const json = readJson(value instanceof Uint8Array ? value : Buffer.alloc(0), this.settings.jsonDepthMax);
+      if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json;
+    } catch (error) {
+      if (!(error instanceof JsonRefused)) throw error;
+      const code = error.kind === 'malformed' ? 'malformed_json' : 'invalid_request';
+      throw new Problem(code, `The body was refused: ${error.message}.`);
+    }
+    throw new Problem('invalid_request', 'The body must be a JSON object.');
+  }
+}
+
+function toFieldErrors(error: ValidationError): FieldError[] {
+  const messages = Object.entries(error.constraints ?? {});
+  return messages.map(([rule, message]) => ({
+    field: error.property.slice(0, 100),
+    message: rule === 'whitelistValidation' ? 'this member is unknown' : withoutName(message, error.property),
+  }));
+}
+
+function withoutName(message: string, name: string): string {
+  return message.startsWith(`${name} `) ? message.slice(name.length + 1) : message;
+}

@@ -1,0 +1,28 @@
+import { createParamDecorator, SetMetadata, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+
+/** What an API key allows: `read` looks, `pay` moves money. */
+export type Scope = 'read' | 'pay';
+
+/** Who is calling. The customer comes from the credential only, and is part of every key and every query. */
+export interface Caller {
+  readonly customerId: string;
+  readonly scopes: readonly Scope[];
+}
+
+export interface AuthenticatedRequest extends FastifyRequest {
+  caller?: Caller;
+}
+
+export const scopeNeeded = 'scope-needed';
+
+/** The scope a route needs. A route without one, and not declared open, is closed to everybody. */
+export const Needs = (scope: Scope) => SetMetadata(scopeNeeded, scope);
+
+/** A route for everybody: it shows nothing that belongs to a customer. */
+export const OpenToAll = () => SetMetadata(scopeNeeded, 'none');
+
+/** The caller, for a handler. The guard has put it there. */
+export const CallerOf = createParamDecorator((_: unknown, context: ExecutionContext) => {
+  return context.switchToHttp().getRequest<AuthenticatedRequest>().caller;
+});

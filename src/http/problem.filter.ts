@@ -1,0 +1,89 @@
+import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { StopFull } from '../database/bus.js';
+import { isWorthAnotherTry, Unavailable } from '../database/failures.js';
+import { Problem, problemToJson } from './problem.js';
+import { problems } from './problems.js';
+
+/** Seconds. Long enough for a burst to pass or a server to restart; callers add jitter of their own. */
+const retryAfter = { 'retry-after': '1' };
+
+/** Turns whatever was thrown into a problem. What nobody expected is logged in full, and told as `internal`. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  constructor(private readonly log: Logger) {}
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const reply = http.getResponse<FastifyReply>();
+    const problem = toProblem(error);
+    if (problems[problem.code].status >= 500) {
+      this.log.error({ requestId: http.getRequest<FastifyRequest>().id, err: error }, problem.code);
+    }
+    send(reply, problem);
+  }
+}
+
+/** Writes a problem as the answer. */
+export function send(reply: FastifyReply, { code, detail, extras }: Problem): void {
+  const { status, retryable } = problems[code];
+  void reply
+    .status(status)
+    .headers({
+      'content-type': 'application/problem+json; charset=utf-8',
+      'cache-control': 'no-store',
+      'should-retry': String(retryable),
+      ...extras.headers,
+    })
+    .send(JSON.stringify(problemToJson(code, detail, extras.members)));
+}
+
+export function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof StopFull) {
+    return new Problem('overloaded', 'Too many requests are waiting for the database.', { headers: retryAfter });
+  }
+  if (error instanceof Unavailable || isDatabaseTrouble(error)) {
+    return new Problem('unavailable', 'The database cannot be reached right now.', { headers: retryAfter });
+  }
+  return fromFramework(error) ?? new Problem('internal', 'The request could not be carried out.');
+}
+
+/** A read that failed on its way to the database. TypeORM wraps what the driver says. */
+function isDatabaseTrouble(error: unknown): boolean {
+  const cause = (error as { driverError?: unknown } | null)?.driverError;
+  return cause !== undefined ? isWorthAnotherTry(cause) : isLostConnection(error);
+}
+
+/** The driver's own words for a pool that waited in vain, and for a connection that died while idle. */
+function isLostConnection(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as NodeJS.ErrnoException;
+  return (
+    (code !== undefined && /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_)/.test(code)) ||
+    /timeout exceeded when trying to connect|Connection terminated|not queryable/.test(error.message)
+  );
+}
+
+/** What Fastify and Nest refuse before this application is asked. */
+function fromFramework(error: unknown): Problem | null {
+  const status =
+    error instanceof HttpException ? error.getStatus() : (error as { statusCode?: unknown } | null)?.statusCode;
+  switch (status) {
+    case 400:
+      return new Problem('invalid_request', 'The request could not be read.');
+    case 404:
+      return new Problem('not_found', 'This path leads nowhere.');
+    case 408:
+      return new Problem('request_timeout', 'The request took too long to arrive.');
+    case 413:
+      return new Problem('body_too_large', 'The body is larger than this API takes.');
+    case 415:
+      return new Problem('unsupported_media_type', 'Send application/json in UTF-8, not compressed.');
+    case 503:
+      return new Problem('unavailable', 'The database cannot be reached right now.', { headers: retryAfter });
+    default:
+      return null;
+  }
+}

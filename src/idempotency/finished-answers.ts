@@ -1,0 +1,44 @@
+import { LRUCache } from 'lru-cache';
+import { ownerToString, type KeyRow } from './claim.js';
+import type { Attempt, Outcome, Owner } from './operation.js';
+
+/** What a row costs in memory besides its answer, roughly: parameters, fingerprint, map entry. */
+const rowOverheadBytes = 600;
+
+/**
+ * Finished key rows that were asked for again, kept in memory within a bound. A finished answer never changes,
+ * so nothing here can be out of date, on this instance or any other; whoever asks has been authenticated anew.
+ *
+ * Rows enter when they are repeated, not when they are written: most keys are used once.
+ */
+export class FinishedAnswers {
+  private readonly rows: LRUCache<string, KeyRow>;
+
+  constructor(bytesMax: number) {
+    this.rows = new LRUCache({
+      maxSize: bytesMax,
+      sizeCalculation: row => rowOverheadBytes + (row.answer?.body.length ?? 0),
+    });
+  }
+
+  find({ customerId, key }: Owner): KeyRow | undefined {
+    return this.rows.get(ownerToString(customerId, key));
+  }
+
+  /** Keeps what `attempt` was told. It asked for the same, so its fingerprint and parameters are the row's. */
+  keep(attempt: Attempt, replayed: Outcome & { kind: 'replayed' }): void {
+    this.rows.set(ownerToString(attempt.customerId, attempt.key), {
+      customerId: attempt.customerId,
+      key: attempt.key,
+      operation: attempt.operation.name,
+      fingerprint: attempt.fingerprint,
+      params: attempt.params,
+      recoveryPoint: 'finished',
+      attemptId: '',
+      leaseLeftMs: null,
+      answer: replayed.answer,
+      finishedAt: replayed.finishedAt,
+      expiresAt: replayed.expiresAt,
+    });
+  }
+}

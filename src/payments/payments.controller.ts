@@ -1,0 +1,66 @@
+import { Body, Controller, Get, Inject, Param, Post, Query, UseGuards, UseInterceptors } from '@nestjs/common';
+import { isUUID } from 'class-validator';
+import { DataSource, LessThan } from 'typeorm';
+import { AuthenticationGuard } from '../http/authentication.guard.js';
+import { type Caller, CallerOf, Needs } from '../http/caller.js';
+import { listToJson, PageQuery } from '../http/page.js';
+import { Problem } from '../http/problem.js';
+import { IdempotencyInterceptor, IdempotencyKeyOf } from '../idempotency/idempotency.interceptor.js';
+import type { Outcome } from '../idempotency/operation.js';
+import { Engine } from '../idempotency/run-operation.js';
+import { onlyAccount } from '../ledger/only-account.js';
+import { PaymentBody } from './payment-body.js';
+import { Payment, paymentToJson } from './payment.entity.js';
+import { takePayment } from './take-payment.js';
+
+@Controller('payments')
+@UseGuards(AuthenticationGuard)
+export class PaymentsController {
+  constructor(
+    @Inject(DataSource) private readonly dataSource: DataSource,
+    @Inject(Engine) private readonly engine: Engine,
+  ) {}
+
+  @Post()
+  @Needs('pay')
+  @UseInterceptors(IdempotencyInterceptor)
+  async pay(
+    @CallerOf() { customerId }: Caller,
+    @IdempotencyKeyOf() key: string,
+    @Body() body: PaymentBody,
+  ): Promise<Outcome> {
+    const { to, amount, currency } = body;
+    // Defaults are spelled out before the fingerprint is taken: leaving one out, or not, is the same request.
+    const from = body.from ?? (await this.defaultAccount(customerId, currency));
+    const params = { from, to, amount, currency, rail: 'ledger', reference: body.reference ?? null } as const;
+    return this.engine.run(takePayment, { customerId, key }, params);
+  }
+
+  @Get()
+  @Needs('read')
+  async list(@CallerOf() { customerId }: Caller, @Query() { limit, after }: PageQuery) {
+    const payments = await this.dataSource.manager.find(Payment, {
+      where: { customerId, ...(after === undefined ? {} : { id: LessThan(after) }) },
+      order: { id: 'DESC' },
+      take: limit + 1,
+    });
+    return listToJson(payments, limit, paymentToJson);
+  }
+
+  @Get(':id')
+  @Needs('read')
+  async show(@CallerOf() { customerId }: Caller, @Param('id') id: string) {
+    const payment = isUUID(id) ? await this.dataSource.manager.findOneBy(Payment, { customerId, id }) : null;
+    if (!payment) throw new Problem('not_found', 'You have made no such payment.');
+    return paymentToJson(payment);
+  }
+
+  private async defaultAccount(customerId: string, currency: string): Promise<string> {
+    const account = await onlyAccount(this.dataSource, customerId, currency);
+    if (account === 'none') throw new Problem('currency_mismatch', `You have no account in ${currency}.`);
+    if (account === 'several') {
+      throw Problem.invalid([{ field: 'from', message: `is needed: you have several accounts in ${currency}` }]);
+    }
+    return account.id;
+  }
+}

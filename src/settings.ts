@@ -1,0 +1,136 @@
+import 'reflect-metadata';
+import { plainToInstance } from 'class-transformer';
+import { IsIn, IsInt, IsString, Matches, Max, Min, validateSync } from 'class-validator';
+
+/** Limits that the database checks as well, or that callers build on: fixed, and published in the docs. */
+export const limits = {
+  /** Characters in an idempotency key. Room for a UUID with a prefix; short enough to index. */
+  keyLengthMax: 255,
+  /** Characters in a payment's reference. What a bank statement line has room for. */
+  referenceLengthMax: 140,
+  /** Characters in an account's id. */
+  accountIdLengthMax: 64,
+  /** Largest amount of one payment, in minor units: £1,000,000.00. Above it, somebody mistyped. */
+  amountMax: 100_000_000,
+  /** Entries in one page of a list. More costs one caller's patience and everybody's memory. */
+  pageSizeMax: 100,
+} as const;
+
+/**
+ * Every number this service runs by, with its reason. Each can be set from the environment under its name in
+ * capitals: `leaseMs` is `LEASE_MS`. A value that makes no sense stops start-up with a sentence that names it.
+ */
+export class Settings {
+  /** Where the API listens. 0 picks a free port. */
+  @IsInt() @Min(0) @Max(65_535) port: number = 3000;
+
+  /** Loopback unless told otherwise: a demo with known API keys must not be reachable from elsewhere. */
+  @IsString() host: string = '127.0.0.1';
+
+  /** There is no default, so that no built-in password can ever reach a real database. */
+  @Matches(/^postgres(ql)?:\/\//, { message: 'must begin with postgres:// or postgresql://' })
+  databaseUrl: string = '';
+
+  /**
+   * Database connections of one process. Payments share transactions and need two; the rest serves reads.
+   * More would only move the queue from this process into PostgreSQL.
+   */
+  @IsInt() @Min(2) @Max(100) databaseConnectionsMax: number = 10;
+
+  /** How long a request waits for a connection before it is told 503: longer, and its caller has retried. */
+  @IsInt() @Min(100) connectTimeoutMs: number = 5_000;
+
+  /**
+   * How long a batch waits for a lock, by the database's clock. A batch holds its locks for a few milliseconds;
+   * two seconds of waiting means that something else holds them, and the batch is better repeated than stuck.
+   */
+  @IsInt() @Min(10) lockTimeoutMs: number = 2_000;
+
+  /** How long one statement may run. Longer than a lock may take, so that the more telling error comes first. */
+  @IsInt() @Min(10) statementTimeoutMs: number = 5_000;
+
+  /**
+   * How long this process waits for any answer of the database before it drops the connection. A network that
+   * swallows packets sends no error; the statement's own time-out, plus 5 s for the way there and back.
+   */
+  @IsInt() @Min(10) queryTimeoutMs: number = 10_000;
+
+  /**
+   * Attempts that share one transaction at most. A batch of fifty costs little more than one of one; far above
+   * a hundred, what the last caller waits and what a failed batch repeats outgrow what is saved.
+   */
+  @IsInt() @Min(1) @Max(1_000) batchSizeMax: number = 128;
+
+  /**
+   * Transactions on the road at once. One keeps batches large and never waits for its own row locks; with two,
+   * one batch reads requests while the other commits, but two of them meet on a busy account.
+   */
+  @IsInt() @Min(1) @Max(10) batchesAtOnceMax: number = 1;
+
+  /** Attempts that may wait for a transaction. Beyond, 503 `overloaded` at once: a queue is no capacity. */
+  @IsInt() @Min(1) waitingMax: number = 2_000;
+
+  /**
+   * How often a batch is repeated after a deadlock, a lock time-out or a lost connection, before its callers
+   * are told 503. Waits double from 20 ms, jittered: six repeats bridge about a second, a server's restart.
+   */
+  @IsInt() @Min(0) @Max(20) batchRepeatsMax: number = 6;
+
+  /** How long a stored answer is kept. Three days: a bug deployed on Friday is found on Monday. */
+  @IsInt() @Min(1_000) answerRetentionMs: number = 72 * 60 * 60 * 1_000;
+
+  /** Bytes of finished answers kept in memory. About 30,000 of them: repeats come soon, or hardly ever. */
+  @IsInt() @Min(0) answersCachedBytes: number = 32 * 1024 * 1024;
+
+  /**
+   * How long repeats are added up in memory before `duplicates` is written. A key hammered a thousand times a
+   * second then costs two updates a second; a crash loses half a second of counting, never an answer.
+   */
+  @IsInt() @Min(1) duplicatesFlushMs: number = 500;
+
+  /** Largest request body. A payment needs 200 bytes. */
+  @IsInt() @Min(1_024) bodyBytesMax: number = 64 * 1024;
+
+  /** Largest header block, and most fields in it. Above, Node itself might cut the list short, key and all. */
+  @IsInt() @Min(1_024) headerBytesMax: number = 16 * 1024;
+  @IsInt() @Min(10) headerFieldsMax: number = 100;
+
+  /** How deep JSON may nest. A payment needs 1; deeper is an attack on a parser. */
+  @IsInt() @Min(1) jsonDepthMax: number = 32;
+
+  /** How long a caller may take to send a request. Longer, and 500 slow callers hold 500 sockets. */
+  @IsInt() @Min(100) requestTimeoutMs: number = 10_000;
+
+  /** How long a stopping process finishes what is in flight. Below the 30 s that orchestrators give. */
+  @IsInt() @Min(0) shutdownGraceMs: number = 10_000;
+
+  @IsIn(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']) logLevel: string = 'info';
+}
+
+/** @throws Error whose message names each setting that is wrong, as it is spelled in the environment */
+export function readSettings(environment: NodeJS.ProcessEnv): Settings {
+  const given = Object.keys(new Settings())
+    .map(name => [name, environment[inCapitals(name)]] as const)
+    .filter(([, value]) => value !== undefined && value !== '');
+  const settings = plainToInstance(Settings, Object.fromEntries(given), {
+    enableImplicitConversion: true,
+    exposeDefaultValues: true,
+  });
+
+  const complaints = validateSync(settings).map(({ property, constraints = {} }) => {
+    const reasons = Object.values(constraints).map(reason => reason.replace(property, '').trim());
+    return `${inCapitals(property)} ${reasons.join(' and ')}`;
+  });
+  if (settings.queryTimeoutMs <= settings.statementTimeoutMs) {
+    complaints.push(
+      `QUERY_TIMEOUT_MS (${settings.queryTimeoutMs}) must be above STATEMENT_TIMEOUT_MS ` +
+        `(${settings.statementTimeoutMs}), or connections are dropped while the database still works`,
+    );
+  }
+  if (complaints.length > 0) throw new Error(`Settings: ${complaints.join('; ')}.`);
+  return settings;
+}
+
+function inCapitals(name: string): string {
+  return name.replace(/[A-Z]/g, letter => `_${letter}`).toUpperCase();
+}
