@@ -40,7 +40,7 @@ export class AppModule {
       providers: [
         { provide: Settings, useValue: settings },
         { provide: LOG, useFactory: () => pino({ level: settings.logLevel }) },
-        { provide: APP_FILTER, useFactory: (log: Logger) => new ProblemFilter(log), inject: [LOG] },
+        { provide: APP_FILTER, useFactory: (log: Logger) => new ProblemFilter(log, settings), inject: [LOG] },
         { provide: APP_PIPE, useClass: BodyPipe },
         ApiKeys,
         AuthenticationGuard,

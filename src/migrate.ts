@@ -54,9 +54,9 @@ export async function migrate(databaseUrl: string): Promise<string[]> {
 }
 
 async function applyPending(databaseUrl: string): Promise<string[]> {
-  const { extra, ...options } = dataSourceOptions({ databaseUrl }) as PostgresOptions;
-  const limits = { lock_timeout: lockTimeoutMs };
-  const dataSource = await new DataSource({ ...options, extra: { ...extra, ...limits } }).initialize();
+  const options = dataSourceOptions({ databaseUrl });
+  const extra = { ...(options.extra as object), lock_timeout: lockTimeoutMs };
+  const dataSource = await new DataSource({ ...options, extra }).initialize();
   try {
     await refuseNewerSchema(dataSource);
     for (let tries = 1; ; tries++) {
@@ -72,8 +72,6 @@ async function applyPending(databaseUrl: string): Promise<string[]> {
     await dataSource.destroy();
   }
 }
-
-type PostgresOptions = Extract<ReturnType<typeof dataSourceOptions>, { type: 'postgres' }> & { extra?: object };
 
 /** Older code on a newer schema might write what the newer code no longer understands. */
 async function refuseNewerSchema(dataSource: DataSource): Promise<void> {
@@ -95,7 +93,8 @@ function databaseError(error: unknown): DatabaseError | undefined {
 if (import.meta.main) {
   const databaseUrl = process.env.DATABASE_URL;
   try {
-    if (!databaseUrl) throw new MigrationRefused('DATABASE_URL is not set. Set it to the database to migrate.');
+    if (!databaseUrl)
+      throw new MigrationRefused('DATABASE_URL is not set. Set it to the database to migrate.');
     const applied = await migrate(databaseUrl);
     console.log(applied.length === 0 ? 'The schema is up to date.' : `Applied ${applied.join(', ')}.`);
   } catch (error) {

@@ -31,7 +31,10 @@ export class AuthenticationGuard implements CanActivate {
     const caller = await this.apiKeys.callerOf(apiKey);
     if (caller === unknownCaller) throw unauthenticated('This API key is unknown or has been revoked.');
     if (needed === undefined || !caller.scopes.includes(needed)) {
-      throw new Problem('forbidden', `This call needs an API key with the scope "${needed ?? 'none given'}".`);
+      throw new Problem(
+        'forbidden',
+        `This call needs an API key with the scope "${needed ?? 'none given'}".`,
+      );
     }
     request.caller = caller;
     return true;

@@ -1,4 +1,10 @@
-import { Inject, Injectable, ValidationPipe, type ArgumentMetadata, type PipeTransform } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  ValidationPipe,
+  type ArgumentMetadata,
+  type PipeTransform,
+} from '@nestjs/common';
 import type { ValidationError } from 'class-validator';
 import { Settings } from '../settings.js';
 import { Problem, type FieldError } from './problem.js';
@@ -6,6 +12,7 @@ import { JsonRefused, readJson } from './strict-json.js';
 
 /** A refusal names the first mistakes; whoever sent 5,000 unknown members need not be told all of them. */
 const errorsNamedMax = 20;
+const memberUnknown = 'this member is unknown';
 
 /**
  * Turns the bytes of a body into a validated object. It runs after authentication and after the key was read,
@@ -25,12 +32,20 @@ export class BodyPipe implements PipeTransform {
 
   async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
     if (metadata.type === 'custom') return value;
-    return this.validation.transform(metadata.type === 'body' ? this.read(value) : value, metadata);
+    if (metadata.type !== 'body') return this.validation.transform(value, metadata) as Promise<unknown>;
+    const body = this.read(value);
+    const names = Object.keys(body);
+    const valid = (await this.validation.transform(body, metadata)) as object;
+    refuseDropped(names, valid);
+    return valid;
   }
 
   private read(value: unknown): object {
     try {
-      const json = readJson(value instanceof Uint8Array ? value : Buffer.alloc(0), this.settings.jsonDepthMax);
+      const json = readJson(
+        value instanceof Uint8Array ? value : Buffer.alloc(0),
+        this.settings.jsonDepthMax,
+      );
       if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json;
     } catch (error) {
       if (!(error instanceof JsonRefused)) throw error;
@@ -41,11 +56,17 @@ export class BodyPipe implements PipeTransform {
   }
 }
 
+/** Validation drops some unknown members without a word, `constructor` for one. Nothing is dropped here. */
+function refuseDropped(names: readonly string[], valid: object): void {
+  const dropped = names.filter(name => !Object.hasOwn(valid, name)).slice(0, errorsNamedMax);
+  if (dropped.length > 0) throw Problem.invalid(dropped.map(field => ({ field, message: memberUnknown })));
+}
+
 function toFieldErrors(error: ValidationError): FieldError[] {
   const messages = Object.entries(error.constraints ?? {});
   return messages.map(([rule, message]) => ({
     field: error.property.slice(0, 100),
-    message: rule === 'whitelistValidation' ? 'this member is unknown' : withoutName(message, error.property),
+    message: rule === 'whitelistValidation' ? memberUnknown : withoutName(message, error.property),
   }));
 }
 

@@ -5,7 +5,9 @@ import { limits } from '../settings.js';
 /** The query of every list: newest first, `after` is the `next` of the page before. */
 export class PageQuery {
   @IsOptional()
-  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' && /^\d{1,3}$/.test(value) ? Number(value) : value))
+  @Transform(({ value }: { value: unknown }) =>
+    typeof value === 'string' && /^\d{1,3}$/.test(value) ? Number(value) : value,
+  )
   @IsInt({ message: 'must be a whole number' })
   @Min(1)
   @Max(limits.pageSizeMax)

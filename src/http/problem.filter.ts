@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { StopFull } from '../database/bus.js';
 import { isWorthAnotherTry, Unavailable } from '../database/failures.js';
+import type { Settings } from '../settings.js';
 import { Problem, problemToJson } from './problem.js';
 import { problems } from './problems.js';
 
@@ -12,12 +13,15 @@ const retryAfter = { 'retry-after': '1' };
 /** Turns whatever was thrown into a problem. What nobody expected is logged in full, and told as `internal`. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
-  constructor(private readonly log: Logger) {}
+  constructor(
+    private readonly log: Logger,
+    private readonly settings: Settings,
+  ) {}
 
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const reply = http.getResponse<FastifyReply>();
-    const problem = toProblem(error);
+    const problem = toProblem(error, this.settings);
     if (problems[problem.code].status >= 500) {
       this.log.error({ requestId: http.getRequest<FastifyRequest>().id, err: error }, problem.code);
     }
@@ -39,15 +43,17 @@ export function send(reply: FastifyReply, { code, detail, extras }: Problem): vo
     .send(JSON.stringify(problemToJson(code, detail, extras.members)));
 }
 
-export function toProblem(error: unknown): Problem {
+export function toProblem(error: unknown, settings: Settings): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof StopFull) {
-    return new Problem('overloaded', 'Too many requests are waiting for the database.', { headers: retryAfter });
+    return new Problem('overloaded', 'Too many requests are waiting for the database.', {
+      headers: retryAfter,
+    });
   }
   if (error instanceof Unavailable || isDatabaseTrouble(error)) {
     return new Problem('unavailable', 'The database cannot be reached right now.', { headers: retryAfter });
   }
-  return fromFramework(error) ?? new Problem('internal', 'The request could not be carried out.');
+  return fromFramework(error, settings) ?? new Problem('internal', 'The request could not be carried out.');
 }
 
 /** A read that failed on its way to the database. TypeORM wraps what the driver says. */
@@ -67,9 +73,11 @@ function isLostConnection(error: unknown): boolean {
 }
 
 /** What Fastify and Nest refuse before this application is asked. */
-function fromFramework(error: unknown): Problem | null {
+function fromFramework(error: unknown, { bodyBytesMax }: Settings): Problem | null {
   const status =
-    error instanceof HttpException ? error.getStatus() : (error as { statusCode?: unknown } | null)?.statusCode;
+    error instanceof HttpException
+      ? error.getStatus()
+      : (error as { statusCode?: unknown } | null)?.statusCode;
   switch (status) {
     case 400:
       return new Problem('invalid_request', 'The request could not be read.');
@@ -78,7 +86,7 @@ function fromFramework(error: unknown): Problem | null {
     case 408:
       return new Problem('request_timeout', 'The request took too long to arrive.');
     case 413:
-      return new Problem('body_too_large', 'The body is larger than this API takes.');
+      return new Problem('body_too_large', `The body may have at most ${bodyBytesMax} bytes.`);
     case 415:
       return new Problem('unsupported_media_type', 'Send application/json in UTF-8, not compressed.');
     case 503:

@@ -32,7 +32,11 @@ export class Problem extends Error {
 }
 
 /** The body of a problem, RFC 9457. */
-export function problemToJson(code: ProblemCode, detail: string, members: Readonly<Record<string, unknown>> = {}) {
+export function problemToJson(
+  code: ProblemCode,
+  detail: string,
+  members: Readonly<Record<string, unknown>> = {},
+) {
   const { title, status, retryable } = problems[code];
   return { type: `/problems/${code}`, title, status, code, detail, retryable, ...members };
 }

@@ -1,13 +1,15 @@
 /**
  * Every way this API can say no, in one place: the source of the codes, the answers and the problem pages.
- * A code taken out of use stays listed, and is never given another meaning.
+ * A code taken out of use stays listed, and is never given another meaning. The titles of the two 402s are part
+ * of stored answers, which are rebuilt byte for byte years later: they can never be worded anew.
  */
 export const problems = {
   malformed_json: {
     status: 400,
     retryable: false,
     title: 'The body is not JSON',
-    meaning: 'The body could not be read as one JSON document in UTF-8 in which every member has its own name.',
+    meaning:
+      'The body could not be read as one JSON document in UTF-8 in which every member has its own name.',
     remedy: 'Send one JSON object in UTF-8, then retry; the key is as it was.',
   },
   invalid_request: {

@@ -1,7 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
-import { v7 as uuid } from 'uuid';
 import type { Settings } from '../settings.js';
 import { Problem, problemToJson } from './problem.js';
 import { send, toProblem } from './problem.filter.js';
@@ -27,14 +27,17 @@ export function createServer(settings: Settings): FastifyAdapter {
     },
     // Ids are ours alone: a caller's could forge log lines.
     requestIdHeader: false,
-    genReqId: () => uuid(),
+    genReqId: () => randomUUID(),
     // A request that got in is answered, also while the process is stopping.
     return503OnClosing: false,
     logger: false,
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
-      answer(error, request, reply);
+      reply.header('request-id', request.id);
+      send(reply, toProblem(error, settings));
     },
-    clientErrorHandler: refuseUnreadable,
+    clientErrorHandler: (error: ClientError, socket: Socket) => {
+      refuseUnreadable(error, socket, settings);
+    },
   });
 
   const server = adapter.getInstance<FastifyInstance>();
@@ -69,6 +72,11 @@ function refusal(request: FastifyRequest, settings: Settings): Problem | null {
   const twice = singleHeaders.find(name => names.indexOf(name) !== names.lastIndexOf(name));
   if (twice) return Problem.invalid([{ field: twice, message: 'was sent more than once' }]);
 
+  const length = Number(request.headers['content-length'] ?? 0);
+  if (length > settings.bodyBytesMax) {
+    return new Problem('body_too_large', `The body may have at most ${settings.bodyBytesMax} bytes.`);
+  }
+
   const { 'content-type': type, 'content-encoding': encoding } = request.headers;
   const isPlain = type === undefined ? !hasBody(request) : plainJson.test(type);
   if (request.method !== 'GET' && request.method !== 'HEAD' && (!isPlain || encoding !== undefined)) {
@@ -79,11 +87,6 @@ function refusal(request: FastifyRequest, settings: Settings): Problem | null {
 
 function hasBody({ headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-}
-
-function answer(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
-  reply.header('request-id', request.id);
-  send(reply, toProblem(error));
 }
 
 /** A known path with another method is told which ones it takes. */
@@ -109,20 +112,25 @@ function refuseOtherMethods(server: FastifyInstance): void {
 function matches(route: string, path: string): boolean {
   const parts = route.split('/');
   const given = path.split('/');
-  return parts.length === given.length && parts.every((part, index) => part.startsWith(':') || part === given[index]);
+  return (
+    parts.length === given.length &&
+    parts.every((part, index) => part.startsWith(':') || part === given[index])
+  );
 }
 
+type ClientError = Error & { code?: string };
+
 /** Bytes that are no HTTP, or too slow: there is no request to answer, only a socket. */
-function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
+function refuseUnreadable(error: ClientError, socket: Socket, settings: Settings): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
   const problem =
     error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-      ? new Problem('request_timeout', 'The request took too long to arrive.')
+      ? new Problem('request_timeout', `The request must arrive within ${settings.requestTimeoutMs} ms.`)
       : error.code === 'HPE_HEADER_OVERFLOW'
-        ? new Problem('headers_too_large', 'The header block is too long.')
+        ? new Problem('headers_too_large', `The headers may have at most ${settings.headerBytesMax} bytes.`)
         : new Problem('invalid_request', 'This could not be read as HTTP.');
   const body = JSON.stringify(problemToJson(problem.code, problem.detail));
   const { status, retryable } = problemToJson(problem.code, problem.detail);
@@ -131,7 +139,7 @@ function refuseUnreadable(error: Error & { code?: string }, socket: Socket): voi
       `HTTP/1.1 ${status} ${problem.code}`,
       'content-type: application/problem+json; charset=utf-8',
       `content-length: ${Buffer.byteLength(body)}`,
-      `request-id: ${uuid()}`,
+      `request-id: ${randomUUID()}`,
       `should-retry: ${retryable}`,
       'connection: close',
       '',

@@ -33,9 +33,10 @@ export function readJson(bytes: Uint8Array, depthMax: number): JsonValue {
   const value = parsed(text);
   const skeleton = text.replace(strings, '""');
 
-  const members = countMembers(value, depthMax);
+  if (isDeeper(value, depthMax)) throw ambiguous(`it is nested deeper than ${depthMax} levels`);
+  const members = countMembers(value);
   const colons = skeleton.split(':').length - 1;
-  if (colons !== members) throw ambiguous('a member is named twice');
+  if (colons !== members) throw ambiguous(`the member ${namedTwice(text)} is there twice`);
 
   const changed = skeleton.match(numbers)?.find(number => !survivesAsDouble(number));
   if (changed) throw ambiguous(`the number ${changed.slice(0, 40)} cannot be held exactly`);
@@ -58,25 +59,35 @@ function parsed(text: string): JsonValue {
   }
 }
 
-/** Counts members, and looks at every string and the depth on its way. */
-function countMembers(value: JsonValue, depthLeft: number): number {
+function isDeeper(value: JsonValue, levels: number): boolean {
+  if (value === null || typeof value !== 'object') return false;
+  return levels === 0 || Object.values(value).some(item => isDeeper(item as JsonValue, levels - 1));
+}
+
+/** Counts members, and looks at every string on its way. */
+function countMembers(value: JsonValue): number {
   if (typeof value === 'string') {
     checkText(value);
     return 0;
   }
   if (value === null || typeof value !== 'object') return 0;
-  if (depthLeft === 0) throw ambiguous('it is nested too deep');
   let members = 0;
   if (Array.isArray(value)) {
-    for (const item of value) members += countMembers(item, depthLeft - 1);
+    for (const item of value) members += countMembers(item);
     return members;
   }
   for (const [name, member] of Object.entries(value)) {
     checkText(name);
     if (name === '__proto__') throw ambiguous('a member may not be called __proto__');
-    members += 1 + countMembers(member, depthLeft - 1);
+    members += 1 + countMembers(member);
   }
   return members;
+}
+
+/** For the message only: the first name that comes again. */
+function namedTwice(text: string): string {
+  const names = [...text.matchAll(/"(?:[^"\\]|\\.)*"(?=\s*:)/g)].map(([name]) => name);
+  return names.find((name, index) => names.indexOf(name) !== index)?.slice(0, 100) ?? 'named';
 }
 
 /** PostgreSQL cannot store a NUL, and would store half a surrogate pair as another character. */

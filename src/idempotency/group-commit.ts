@@ -71,10 +71,7 @@ export class GroupCommit {
     if (only && others.length === 0) return [await this.recalled(only, error)];
     publish('batch_split', attempts, error);
     const middle = Math.ceil(attempts.length / 2);
-    return [
-      ...(await this.drive(attempts.slice(0, middle))),
-      ...(await this.drive(attempts.slice(middle))),
-    ];
+    return [...(await this.drive(attempts.slice(0, middle))), ...(await this.drive(attempts.slice(middle)))];
   }
 
   /** The answer of a key that was reaped, rebuilt from what its operation left behind; else the error it is. */

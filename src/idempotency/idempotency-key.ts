@@ -18,7 +18,8 @@ export function readIdempotencyKey(rawHeaders: readonly string[]): string | null
   );
   const [value, ...more] = values;
   if (value === undefined) return null;
-  if (more.length > 0) throw new InvalidKey('It was sent more than once; send exactly one Idempotency-Key line.');
+  if (more.length > 0)
+    throw new InvalidKey('It was sent more than once; send exactly one Idempotency-Key line.');
   return checkedKey(value.startsWith('"') ? unquoted(value) : value.trim());
 }
 
@@ -28,13 +29,14 @@ export function checkedKey(key: string): string {
   if (key.length > limits.keyLengthMax) {
     throw new InvalidKey(`It has ${key.length} characters; at most ${limits.keyLengthMax} are allowed.`);
   }
-  if (!visible.test(key)) throw new InvalidKey('It may hold visible ASCII characters only: no blanks, no commas.');
+  if (!visible.test(key))
+    throw new InvalidKey('It may hold visible ASCII characters only: no blanks, no commas.');
   return key;
 }
 
 function unquoted(value: string): string {
   try {
-    const [item, parameters] = parseItem(value);
+    const [item, parameters] = parseItem(value) as [unknown, Map<string, unknown>];
     if (typeof item === 'string' && parameters.size === 0) return item;
   } catch {
     // Told below.

@@ -102,7 +102,12 @@ export interface Recalled<P extends Params = Params> {
 /** How an attempt ends, as far as its caller is concerned. Errors are thrown; these are the expected ends. */
 export type Outcome =
   | { readonly kind: 'completed'; readonly answer: Answer; readonly expiresAt: Date }
-  | { readonly kind: 'replayed'; readonly answer: Answer; readonly finishedAt: Date; readonly expiresAt: Date }
+  | {
+      readonly kind: 'replayed';
+      readonly answer: Answer;
+      readonly finishedAt: Date;
+      readonly expiresAt: Date;
+    }
   | { readonly kind: 'collision'; readonly differsIn: readonly string[]; readonly expiresAt: Date }
   | { readonly kind: 'in_progress'; readonly retryAfterSeconds: number; readonly expiresAt: Date }
   | { readonly kind: 'refused'; readonly refusal: Refusal };

@@ -1,5 +1,5 @@
+import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
-import { v7 as uuid } from 'uuid';
 import { Unavailable } from '../database/failures.js';
 import type { Settings } from '../settings.js';
 import { Duplicates } from './duplicates.js';
@@ -44,7 +44,7 @@ export class Engine {
   async run<P extends Params>(operation: Operation<P>, owner: Owner, params: P): Promise<Outcome> {
     const attempt: Attempt<P> = {
       ...owner,
-      id: uuid(),
+      id: randomUUID(),
       operation,
       params,
       fingerprint: fingerprint(operation.name, params),

@@ -1,4 +1,14 @@
-import { Body, Controller, Get, Inject, Param, Post, Query, UseGuards, UseInterceptors } from '@nestjs/common';
+import {
+  Body,
+  Controller,
+  Get,
+  Inject,
+  Param,
+  Post,
+  Query,
+  UseGuards,
+  UseInterceptors,
+} from '@nestjs/common';
 import { isUUID } from 'class-validator';
 import { DataSource, LessThan } from 'typeorm';
 import { AuthenticationGuard } from '../http/authentication.guard.js';
@@ -59,7 +69,9 @@ export class PaymentsController {
     const account = await onlyAccount(this.dataSource, customerId, currency);
     if (account === 'none') throw new Problem('currency_mismatch', `You have no account in ${currency}.`);
     if (account === 'several') {
-      throw Problem.invalid([{ field: 'from', message: `is needed: you have several accounts in ${currency}` }]);
+      throw Problem.invalid([
+        { field: 'from', message: `is needed: you have several accounts in ${currency}` },
+      ]);
     }
     return account.id;
   }

@@ -130,7 +130,7 @@ async function recallPayment(tx: EntityManager, owner: Owner): Promise<Recalled<
   const { fromAccountId: from, toAccountId: to, currency, reference } = payment;
   return {
     params: { from, to, amount: Number(payment.amount), currency, rail: 'ledger', reference },
-    answer: answerFor({ ...payment, refunded: 0n }),
+    answer: answerFor(Object.assign(payment, { refunded: 0n })),
     finishedAt: payment.completedAt,
   };
 }

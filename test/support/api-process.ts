@@ -1,0 +1,110 @@
+import { spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../start/ports.js';
+
+export interface ApiOptions {
+  databaseUrl: string;
+  /** Strike when the engine publishes this event, `committed` or `committed:3`; see fault-points.ts. */
+  faultPoint?: string;
+  faultSignal?: 'SIGKILL' | 'SIGSTOP';
+  env?: Record<string, string>;
+}
+
+export interface Exit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+export interface ApiProcess {
+  url: string;
+  port: number;
+  pid: number;
+  exited: Promise<Exit>;
+  /** Resolves once the fault point was reached, also if the process died there. */
+  faultPointReached: () => Promise<void>;
+  stdout: () => string;
+  stderr: () => string;
+  /** SIGTERM asks politely, SIGKILL is a crash, SIGCONT wakes it up. */
+  signal: (signal: NodeJS.Signals) => void;
+  kill: (signal?: 'SIGKILL' | 'SIGTERM') => Promise<Exit>;
+}
+
+/** How long an API may take to get ready, or to come to its fault point. It boots in less than a second. */
+const patienceMs = 15_000;
+
+/** A real API in a process of its own, as it is shipped. Resolves once it says that it is ready. */
+export async function startApi({
+  databaseUrl,
+  faultPoint,
+  faultSignal,
+  env,
+}: ApiOptions): Promise<ApiProcess> {
+  const port = await freePort();
+  const child = spawn(process.execPath, ['--import', './test/support/fault-points.ts', 'dist/src/main.js'], {
+    env: {
+      ...process.env,
+      NODE_ENV: 'production',
+      PORT: String(port),
+      DATABASE_URL: databaseUrl,
+      ...(faultPoint && { FAULT_POINT: faultPoint }),
+      ...(faultSignal && { FAULT_SIGNAL: faultSignal }),
+      ...env,
+    },
+    // The channel is what tells the API that a test run was killed: it then stops by itself.
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  const { pid } = child;
+  if (pid === undefined) throw new Error('the API process could not be started');
+
+  let stdout = '';
+  let stderr = '';
+  let isGone = false;
+  child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  // 'close' rather than 'exit': by then all of its output has arrived.
+  const exited = new Promise<Exit>(resolve => {
+    child.once('close', (code, signal) => {
+      isGone = true;
+      resolve({ code, signal });
+    });
+  });
+
+  /** False when it did not come true in time, or before the process was gone. */
+  async function comesTrue(isTrue: () => boolean | Promise<boolean>): Promise<boolean> {
+    const until = Date.now() + patienceMs;
+    while (!isGone && Date.now() < until && !(await isTrue())) await sleep(25);
+    return isTrue();
+  }
+
+  const api: ApiProcess = {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    pid,
+    exited,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    faultPointReached: async () => {
+      if (!(await comesTrue(() => stderr.includes('fault point reached')))) {
+        throw new Error(`the API never reached ${faultPoint ?? 'a fault point'}:\n${stdout}${stderr}`);
+      }
+    },
+    signal: signal => void child.kill(signal),
+    kill: (signal = 'SIGKILL') => {
+      child.kill(signal);
+      return exited;
+    },
+  };
+
+  if (!(await comesTrue(() => isReady(api.url)))) {
+    await api.kill();
+    throw new Error(`the API did not get ready within ${patienceMs} ms:\n${stdout}${stderr}`);
+  }
+  return api;
+}
+
+async function isReady(url: string): Promise<boolean> {
+  const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(1_000) }).catch(
+    () => undefined,
+  );
+  return answer?.ok ?? false;
+}
