@@ -12,7 +12,7 @@ export default {
       name: 'ledger-knows-no-keys',
       severity: 'error',
       from: { path: '^src/ledger/', pathNot: 'controller\\.ts$' },
-      to: { path: '^src/(payments|http|idempotency)/' },
+      to: { path: '^src/(http|idempotency)/' },
     },
     {
       name: 'product-knows-no-tests',

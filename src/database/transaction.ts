@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
-import type { PoolClient } from 'pg';
+import type { Client } from 'pg';
 import type { Settings } from '../settings.js';
 
 /** How long a transaction may wait, and for what. Set inside it, so that a transaction pooler may sit between. */
@@ -22,7 +22,7 @@ export async function inTransaction<Result>(
   work: (tx: EntityManager) => Promise<Result>,
 ): Promise<Result> {
   const runner = dataSource.createQueryRunner();
-  const connection = (await runner.connect()) as PoolClient;
+  const connection = (await runner.connect()) as Client;
   try {
     await Promise.all([
       connection.query('BEGIN ISOLATION LEVEL READ COMMITTED'),
@@ -34,9 +34,8 @@ export async function inTransaction<Result>(
     if (command !== 'COMMIT') throw new Error(`COMMIT was answered with ${command}`);
     return result;
   } catch (error) {
-    await connection.query('ROLLBACK').catch(() => {
-      // The connection is gone, and the transaction with it.
-    });
+    // Where even that fails, the connection must not go back to the pool with a transaction open.
+    await connection.query('ROLLBACK').catch(() => void connection.end());
     throw error;
   } finally {
     await runner.release();

@@ -8,7 +8,8 @@ export function Characters(min: number, max: number): PropertyDecorator {
   return ValidateBy({
     name: 'characters',
     validator: {
-      validate: (value: unknown) => typeof value === 'string' && isBetween([...value].length, min, max),
+      validate: (value: unknown) =>
+        typeof value === 'string' && isBetween(Array.from(value).length, min, max),
       defaultMessage: () => `must have ${min} to ${max} characters`,
     },
   });

@@ -61,7 +61,7 @@ function parsed(text: string): JsonValue {
 
 function isDeeper(value: JsonValue, levels: number): boolean {
   if (value === null || typeof value !== 'object') return false;
-  return levels === 0 || Object.values(value).some(item => isDeeper(item as JsonValue, levels - 1));
+  return levels === 0 || Object.values(value).some(item => isDeeper(item, levels - 1));
 }
 
 /** Counts members, and looks at every string on its way. */

@@ -79,17 +79,23 @@ export class GroupCommit {
     const { memory, name } = attempt.operation;
     const failure = error instanceof Error ? error : new Error(String(error));
     if (violatedConstraint(error) !== memory.constraint) return failure;
-    const remembered = await inTransaction(this.dataSource, this.settings, tx => memory.recall(tx, attempt));
-    if (!remembered) return failure;
-    return judgeRepeat(attempt, {
-      ...attempt,
-      ...remembered,
-      operation: name,
-      fingerprint: fingerprint(name, remembered.params),
-      recoveryPoint: 'finished',
-      attemptId: '',
-      leaseLeftMs: null,
-      expiresAt: new Date(remembered.finishedAt.getTime() + this.settings.answerRetentionMs),
-    });
+    try {
+      const remembered = await inTransaction(this.dataSource, this.settings, tx =>
+        memory.recall(tx, attempt),
+      );
+      if (!remembered) return failure;
+      return judgeRepeat(attempt, {
+        ...attempt,
+        ...remembered,
+        operation: name,
+        fingerprint: fingerprint(name, remembered.params),
+        recoveryPoint: 'finished',
+        attemptId: '',
+        leaseLeftMs: null,
+        expiresAt: new Date(remembered.finishedAt.getTime() + this.settings.answerRetentionMs),
+      });
+    } catch (cause) {
+      return new Unavailable('what the key was used for could not be read', { cause });
+    }
   }
 }

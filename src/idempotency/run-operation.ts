@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { OnApplicationShutdown } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 import { Unavailable } from '../database/failures.js';
 import type { Settings } from '../settings.js';
@@ -26,7 +27,7 @@ const claimsMax = 100;
  *
  * Every end but an error is an outcome, returned. What is returned has been committed.
  */
-export class Engine {
+export class Engine implements OnApplicationShutdown {
   private readonly transactions: GroupCommit;
   private readonly finished: FinishedAnswers;
   private readonly duplicates: Duplicates;
@@ -58,6 +59,11 @@ export class Engine {
 
   /** Writes down the repeats counted so far, so that whoever reads the key next sees them. */
   writeDuplicates(): Promise<void> {
+    return this.duplicates.flush();
+  }
+
+  /** Nest calls this when everything in flight has been answered. */
+  onApplicationShutdown(): Promise<void> {
     return this.duplicates.flush();
   }
 
