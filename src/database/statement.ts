@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
-import type { PoolClient, QueryResultRow } from 'pg';
+import type { PoolClient, QueryResult, QueryResultRow } from 'pg';
 import { isWorthAnotherTry } from './failures.js';
 
 /**
@@ -22,10 +22,26 @@ export async function run<Row extends QueryResultRow>(
   statement: Statement,
   values: readonly unknown[],
 ): Promise<Row[]> {
+  return (await send<Row>(tx, statement, values)).rows;
+}
+
+/** As `run`, for statements that return nothing. @returns how many rows were changed */
+export async function change(
+  tx: EntityManager,
+  statement: Statement,
+  values: readonly unknown[],
+): Promise<number> {
+  return (await send(tx, statement, values)).rowCount ?? 0;
+}
+
+async function send<Row extends QueryResultRow>(
+  tx: EntityManager,
+  statement: Statement,
+  values: readonly unknown[],
+): Promise<QueryResult<Row>> {
   if (!tx.queryRunner) throw new Error(`${statement.name} needs the transaction's own entity manager`);
   const connection = (await tx.queryRunner.connect()) as PoolClient;
-  const { rows } = await connection.query<Row>({ ...statement, values: [...values] });
-  return rows;
+  return connection.query<Row>({ ...statement, values: [...values] });
 }
 
 /**

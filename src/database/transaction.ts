@@ -11,6 +11,8 @@ type Patience = Pick<Settings, 'lockTimeoutMs' | 'statementTimeoutMs'>;
  * READ COMMITTED, whatever the database's default: unique constraints and row locks carry the guarantee here,
  * and a repeat must see what the winner committed while it waited.
  *
+ * `work` is told the transaction's time. It is the database's clock that counts, cut to what JSON will show.
+ *
  * What is not promised: when the connection is lost during COMMIT, the error cannot say whether it happened.
  * The caller must look.
  *
@@ -19,16 +21,17 @@ type Patience = Pick<Settings, 'lockTimeoutMs' | 'statementTimeoutMs'>;
 export async function inTransaction<Result>(
   dataSource: DataSource,
   patience: Patience,
-  work: (tx: EntityManager) => Promise<Result>,
+  work: (tx: EntityManager, at: Date) => Promise<Result>,
 ): Promise<Result> {
   const runner = dataSource.createQueryRunner();
   const connection = (await runner.connect()) as Client;
   try {
-    await Promise.all([
+    const [, begun] = await Promise.all([
       connection.query('BEGIN ISOLATION LEVEL READ COMMITTED'),
-      connection.query({ ...patienceOfATransaction, values: patienceInMilliseconds(patience) }),
+      connection.query<{ at: Date }>({ ...beginning, values: inMilliseconds(patience) }),
     ]);
-    const result = await work(runner.manager);
+    const [{ at }] = begun.rows as [{ at: Date }];
+    const result = await work(runner.manager, at);
     // COMMIT of an aborted transaction is answered without an error, as a ROLLBACK.
     const { command } = await connection.query('COMMIT');
     if (command !== 'COMMIT') throw new Error(`COMMIT was answered with ${command}`);
@@ -43,14 +46,15 @@ export async function inTransaction<Result>(
 }
 
 /** A holder that falls silent in mid-transaction loses it, and its locks, as soon as a statement would. */
-const patienceOfATransaction = {
-  name: 'patience_of_a_transaction',
+const beginning = {
+  name: 'beginning',
   text: `
-    SELECT set_config('lock_timeout', $1, true),
+    SELECT date_trunc('milliseconds', now()) AS at,
+           set_config('lock_timeout', $1, true),
            set_config('statement_timeout', $2, true),
            set_config('idle_in_transaction_session_timeout', $2, true)`,
 };
 
-function patienceInMilliseconds({ lockTimeoutMs, statementTimeoutMs }: Patience): string[] {
+function inMilliseconds({ lockTimeoutMs, statementTimeoutMs }: Patience): string[] {
   return [String(lockTimeoutMs), String(statementTimeoutMs)];
 }

@@ -21,9 +21,9 @@ export class DecisionFailed extends Error {
 export async function atomicPhase(
   tx: EntityManager,
   attempts: readonly Attempt[],
-  means: { bookkeeping: Bookkeeping<Books>; answerRetentionMs: number },
+  means: { bookkeeping: Bookkeeping<Books>; time: { at: Date; expiresAt: Date } },
 ): Promise<Seat[]> {
-  const claims = await claimKeys(tx, attempts, means.answerRetentionMs);
+  const claims = await claimKeys(tx, attempts, means.time);
   publish('keys_claimed', attempts);
 
   const decisions = await decideAll(tx, claims, means.bookkeeping);
@@ -33,6 +33,7 @@ export async function atomicPhase(
     recordAnswers(
       tx,
       finished.map(({ claim, decision }) => ({ claim, answer: decision.answer })),
+      means.time.at,
     ),
     takeBackClaims(
       tx,

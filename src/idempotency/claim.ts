@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { Bug } from '../bug.js';
-import { columns, run, type Statement } from '../database/statement.js';
+import { change, columns, run, type Statement } from '../database/statement.js';
 import { fingerprintVersion } from './fingerprint.js';
 import type { Answer, Attempt, Claim, Owner, Params, RecoveryPoint } from './operation.js';
 
@@ -18,52 +18,48 @@ import type { Answer, Attempt, Claim, Owner, Params, RecoveryPoint } from './ope
 export async function claimKeys(
   tx: EntityManager,
   attempts: readonly Attempt[],
-  retentionMs: number,
+  time: { at: Date; expiresAt: Date },
 ): Promise<Claim[]> {
   const rows = attempts.map(attempt => ({
     ...attempt,
     operation: attempt.operation.name,
     params: JSON.stringify(attempt.params),
   }));
-  const claimed = await run<{ attempt_id: string; created_at: Date; expires_at: Date }>(tx, insertKeys, [
+  const claimed = await run<{ attempt_id: string }>(tx, insertKeys, [
     ...columns(rows, 'customerId', 'key', 'operation', 'fingerprint', 'params', 'id'),
     fingerprintVersion,
-    retentionMs,
+    time.at,
+    time.expiresAt,
   ]);
-
-  const byId = new Map(attempts.map(attempt => [attempt.id, attempt]));
-  return claimed.map(row => {
-    const attempt = byId.get(row.attempt_id);
-    if (!attempt) throw new Bug('PS-101', 'a claim came back that this batch did not make');
-    return { attempt, at: row.created_at, expiresAt: row.expires_at };
-  });
+  const claimedIds = new Set(claimed.map(row => row.attempt_id));
+  return attempts.filter(({ id }) => claimedIds.has(id)).map(attempt => ({ attempt, ...time }));
 }
 
-/** The payment says when it was created, so the time is cut to what JSON will show: milliseconds. */
 const insertKeys: Statement = {
   name: 'claim_keys',
   text: `
     INSERT INTO idempotency_keys (customer_id, key, operation, fingerprint, fingerprint_version, params,
                                   recovery_point, attempt_id, created_at, expires_at)
     SELECT customer_id, key, operation, fingerprint, $7::smallint, params, 'started', attempt_id,
-           date_trunc('milliseconds', now()),
-           date_trunc('milliseconds', now()) + $8::float8 * interval '1 millisecond'
+           $8::timestamptz, $9::timestamptz
       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::jsonb[], $6::uuid[])
         AS attempt (customer_id, key, operation, fingerprint, params, attempt_id)
      ORDER BY customer_id, key
         ON CONFLICT (customer_id, key) DO NOTHING
-    RETURNING attempt_id, created_at, expires_at`,
+    RETURNING attempt_id`,
 };
 
 /** Records definitive answers on their keys, in the transaction that made them true. */
 export async function recordAnswers(
   tx: EntityManager,
   finished: readonly { claim: Claim; answer: Answer }[],
+  at: Date,
 ): Promise<void> {
   if (finished.length === 0) return;
   const rows = finished.map(({ claim: { attempt }, answer }) => ({ ...attempt, ...answer }));
-  const recorded = await run(tx, writeAnswers, columns(rows, 'customerId', 'key', 'id', 'status', 'body'));
-  if (recorded.length !== rows.length) throw new Bug('PS-102', 'a key claimed in this transaction is gone');
+  const values = [...columns(rows, 'customerId', 'key', 'id', 'status', 'body'), at];
+  const recorded = await change(tx, writeAnswers, values);
+  if (recorded !== rows.length) throw new Bug('PS-101', 'a key claimed in this transaction is gone');
 }
 
 const writeAnswers: Statement = {
@@ -71,18 +67,17 @@ const writeAnswers: Statement = {
   text: `
     UPDATE idempotency_keys AS k
        SET recovery_point = 'finished', response_status = done.status, response_body = done.body,
-           finished_at = date_trunc('milliseconds', now())
+           finished_at = $6::timestamptz
       FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::smallint[], $5::text[])
         AS done (customer_id, key, attempt_id, status, body)
-     WHERE k.customer_id = done.customer_id AND k.key = done.key AND k.attempt_id = done.attempt_id
-    RETURNING k.attempt_id`,
+     WHERE k.customer_id = done.customer_id AND k.key = done.key AND k.attempt_id = done.attempt_id`,
 };
 
 /** Takes claims back in the transaction that made them: a refused request leaves no row. */
 export async function takeBackClaims(tx: EntityManager, claims: readonly Claim[]): Promise<void> {
   if (claims.length === 0) return;
   const attempts = claims.map(claim => claim.attempt);
-  await run(tx, deleteClaims, columns(attempts, 'customerId', 'key', 'id'));
+  await change(tx, deleteClaims, columns(attempts, 'customerId', 'key', 'id'));
 }
 
 const deleteClaims: Statement = {

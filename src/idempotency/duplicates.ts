@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import { columns, run, type Statement } from '../database/statement.js';
+import { change, columns, type Statement } from '../database/statement.js';
 import { ownerToString } from './claim.js';
 import type { Owner } from './operation.js';
 
@@ -38,7 +38,7 @@ export class Duplicates {
     if (counted.length === 0) return;
     this.counts = new Map();
     await this.dataSource
-      .transaction(tx => run(tx, addDuplicates, columns(counted, 'customerId', 'key', 'count')))
+      .transaction(tx => change(tx, addDuplicates, columns(counted, 'customerId', 'key', 'count')))
       .catch(() => {
         // The database is away, and has told so to everybody who needs it.
       });

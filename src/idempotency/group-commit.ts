@@ -55,10 +55,10 @@ export class GroupCommit {
 
   private async inOneTransaction(attempts: readonly Attempt[]): Promise<Seat[]> {
     publish('boarding', attempts);
-    const seats = await inTransaction(this.dataSource, this.settings, tx =>
+    const seats = await inTransaction(this.dataSource, this.settings, (tx, at) =>
       atomicPhase(tx, attempts, {
         bookkeeping: this.bookkeeping,
-        answerRetentionMs: this.settings.answerRetentionMs,
+        time: { at, expiresAt: this.expiry(at) },
       }),
     );
     publish('committed', attempts);
@@ -92,10 +92,15 @@ export class GroupCommit {
         recoveryPoint: 'finished',
         attemptId: '',
         leaseLeftMs: null,
-        expiresAt: new Date(remembered.finishedAt.getTime() + this.settings.answerRetentionMs),
+        expiresAt: this.expiry(remembered.finishedAt),
       });
     } catch (cause) {
       return new Unavailable('what the key was used for could not be read', { cause });
     }
+  }
+
+  /** When the stored answer of an operation that finished at `at` may go. The payment stays. */
+  private expiry(at: Date): Date {
+    return new Date(at.getTime() + this.settings.answerRetentionMs);
   }
 }

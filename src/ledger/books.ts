@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { Bug } from '../bug.js';
-import { columns, run, type Statement } from '../database/statement.js';
+import { change, columns, run, type Statement } from '../database/statement.js';
 import type { Payment } from '../payments/payment.entity.js';
 import { balanceOf, type Account } from './account.entity.js';
 import type { Transfer } from './transfer.entity.js';
@@ -62,9 +62,9 @@ export async function closeBooks(tx: EntityManager, books: Books): Promise<void>
   const { payments, transfers, touched } = books;
   if (payments.length === 0) return;
   await Promise.all([
-    run(tx, insertPayments, columns(payments, ...paymentColumns)),
-    transfers.length > 0 && run(tx, insertTransfers, columns(transfers, ...transferColumns)),
-    touched.size > 0 && run(tx, writeBalances, columns([...touched], ...balanceColumns)),
+    change(tx, insertPayments, columns(payments, ...paymentColumns)),
+    transfers.length > 0 && change(tx, insertTransfers, columns(transfers, ...transferColumns)),
+    touched.size > 0 && change(tx, writeBalances, columns([...touched], ...balanceColumns)),
   ]);
 }
 
