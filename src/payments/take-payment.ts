@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { v7 as uuid } from 'uuid';
+import { newId } from '../database/new-id.js';
 import { problemToJson } from '../http/problem.js';
 import type { ProblemCode } from '../http/problems.js';
 import type { Answer, Claim, Decision, Operation, Owner, Recalled } from '../idempotency/operation.js';
@@ -68,7 +68,7 @@ function pay(books: Books, claim: Claim<PaymentParams>): Decision {
 
   const payment: Payment = {
     customerId: attempt.customerId,
-    id: uuid(),
+    id: newId(),
     idempotencyKey: attempt.key,
     fromAccountId: from,
     toAccountId: to,
@@ -97,7 +97,7 @@ function pay(books: Books, claim: Claim<PaymentParams>): Decision {
 
   books.enter(payment);
   books.post({
-    id: uuid(),
+    id: newId(),
     customerId: attempt.customerId,
     paymentId: payment.id,
     debitAccountId: from,
