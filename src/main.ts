@@ -10,7 +10,8 @@ export async function startApi(settings: Settings): Promise<NestFastifyApplicati
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.with(settings),
     createServer(settings),
-    { bodyParser: false, logger: ['error', 'fatal'], abortOnError: false },
+    // What goes wrong while starting is thrown, and told below in one line.
+    { bodyParser: false, logger: false, abortOnError: false },
   );
   try {
     await refuseOldSchema(app.get(DataSource));
@@ -24,7 +25,14 @@ export async function startApi(settings: Settings): Promise<NestFastifyApplicati
 
 /** This process only ever reads and writes rows. Whoever deploys migrates first, once. */
 async function refuseOldSchema(dataSource: DataSource): Promise<void> {
-  if (await dataSource.showMigrations()) {
+  const [table] = await dataSource.query<{ name: string | null }[]>(
+    "SELECT to_regclass('migrations') AS name",
+  );
+  const applied = table?.name
+    ? await dataSource.query<{ name: string }[]>('SELECT name FROM migrations')
+    : [];
+  const names = new Set(applied.map(({ name }) => name));
+  if (dataSource.migrations.some(({ name }) => !names.has(name ?? ''))) {
     throw new Error('The database schema is older than this code. Run "npm run migrate", then start again.');
   }
 }
@@ -43,6 +51,21 @@ function stopOnSignal(app: NestFastifyApplication, { shutdownGraceMs }: Settings
   if (process.connected) process.once('disconnect', stop);
 }
 
+/** What may go wrong before the first request, and what to do about it. */
+function explain(error: unknown): string {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  const remedies: Record<string, string> = {
+    EADDRINUSE: 'Something else listens on that port: stop it, or set PORT to another one.',
+    EACCES: 'This port is reserved: set PORT to one above 1023.',
+    ECONNREFUSED: 'No PostgreSQL answers there: start it, or correct DATABASE_URL.',
+    ENOTFOUND: 'There is no such host: correct DATABASE_URL.',
+    '28P01': 'Correct the password in DATABASE_URL.',
+    '28000': 'Correct the user in DATABASE_URL.',
+    '3D000': 'Create the database, or correct DATABASE_URL.',
+  };
+  return [message, remedies[code]].filter(Boolean).join('. ');
+}
+
 if (import.meta.main) {
   try {
     const settings = readSettings(process.env);
@@ -50,7 +73,7 @@ if (import.meta.main) {
     stopOnSignal(app, settings);
     console.log(`Pay Sam listens on ${await app.getUrl()}`);
   } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
+    console.error(`Pay Sam could not start. ${explain(error)}`);
     process.exit(1);
   }
 }

@@ -90,8 +90,7 @@ function databaseError(error: unknown): DatabaseError | undefined {
   return cause instanceof DatabaseError ? cause : undefined;
 }
 
-if (import.meta.main) {
-  const databaseUrl = process.env.DATABASE_URL;
+async function runAsCommand(databaseUrl: string | undefined): Promise<void> {
   try {
     if (!databaseUrl)
       throw new MigrationRefused('DATABASE_URL is not set. Set it to the database to migrate.');
@@ -102,3 +101,5 @@ if (import.meta.main) {
     process.exitCode = 1;
   }
 }
+
+if (import.meta.main) void runAsCommand(process.env.DATABASE_URL);

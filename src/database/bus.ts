@@ -53,7 +53,7 @@ export class Bus<Passenger, Arrival> {
       tickets.forEach((ticket, seat) => {
         const arrival = arrivals[seat];
         if (arrival === undefined) ticket.reject(new Error(`seat ${seat} came back empty`));
-        else if (arrival instanceof Error) ticket.reject(arrival);
+        else if (Error.isError(arrival)) ticket.reject(arrival);
         else ticket.resolve(arrival);
       });
     } catch (error) {

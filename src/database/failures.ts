@@ -21,8 +21,8 @@ const worthAnotherTry = new Map([
 /** Class 08: connection exceptions. */
 const connectionException = /^08/;
 
-/** Five characters of digits and capitals: what a server's complaint carries, and a socket's does not. */
-const sqlState = /^[0-9A-Z]{5}$/;
+/** Five digits and capitals, a digit among them: that is a server's complaint. EPIPE is a socket's. */
+const sqlState = /^(?=.*\d)[0-9A-Z]{5}$/;
 
 /**
  * Whether a failed transaction is worth another try as it is.

@@ -64,7 +64,7 @@ function isDatabaseTrouble(error: unknown): boolean {
 
 /** The driver's own words for a pool that waited in vain, and for a connection that died while idle. */
 function isLostConnection(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
+  if (!Error.isError(error)) return false;
   const { code } = error as NodeJS.ErrnoException;
   return (
     (code !== undefined && /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_)/.test(code)) ||
@@ -82,6 +82,7 @@ function fromFramework(error: unknown, { bodyBytesMax }: Settings): Problem | nu
     case 400:
       return new Problem('invalid_request', 'The request could not be read.');
     case 404:
+    case 414:
       return new Problem('not_found', 'This path leads nowhere.');
     case 408:
       return new Problem('request_timeout', 'The request took too long to arrive.');
@@ -92,6 +93,8 @@ function fromFramework(error: unknown, { bodyBytesMax }: Settings): Problem | nu
     case 503:
       return new Problem('unavailable', 'The database cannot be reached right now.', { headers: retryAfter });
     default:
-      return null;
+      return typeof status === 'number' && status < 500
+        ? new Problem('invalid_request', 'The request could not be read.')
+        : null;
   }
 }

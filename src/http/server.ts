@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
-import type { Settings } from '../settings.js';
+import { limits, type Settings } from '../settings.js';
 import { Problem, problemToJson } from './problem.js';
 import { send, toProblem } from './problem.filter.js';
 
@@ -27,6 +27,8 @@ export function createServer(settings: Settings): FastifyAdapter {
     },
     // Ids are ours alone: a caller's could forge log lines.
     requestIdHeader: false,
+    // A key in a path may have each of its characters percent-encoded.
+    routerOptions: { maxParamLength: 3 * limits.keyLengthMax },
     genReqId: () => randomUUID(),
     // A request that got in is answered, also while the process is stopping.
     return503OnClosing: false,
@@ -47,9 +49,14 @@ export function createServer(settings: Settings): FastifyAdapter {
   server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body);
   });
+  const routes = new Map<string, Set<string>>();
+  server.addHook('onRoute', ({ url, method }: RouteOptions) => {
+    routes.set(url, new Set([...(routes.get(url) ?? []), ...[method].flat()]));
+  });
   server.addHook('onRequest', (request, reply, done) => {
     reply.header('request-id', request.id);
-    const problem = refusal(request, settings);
+    const problem =
+      refuseHeaders(request, settings) ?? refuseTarget(request, routes) ?? refuseBody(request, settings);
     if (problem) send(reply, problem);
     else done();
   });
@@ -58,55 +65,27 @@ export function createServer(settings: Settings): FastifyAdapter {
     if (!server.server.listening) reply.header('connection', 'close');
     done(null, payload);
   });
-  refuseOtherMethods(server);
   return adapter;
 }
 
-/** What can be told from the headers alone. */
-function refusal(request: FastifyRequest, settings: Settings): Problem | null {
-  const { rawHeaders } = request.raw;
+function refuseHeaders({ raw: { rawHeaders } }: FastifyRequest, settings: Settings): Problem | null {
   if (rawHeaders.length / 2 > settings.headerFieldsMax) {
     return new Problem('headers_too_large', `At most ${settings.headerFieldsMax} header fields are taken.`);
   }
   const names = rawHeaders.filter((_, index) => index % 2 === 0).map(name => name.toLowerCase());
   const twice = singleHeaders.find(name => names.indexOf(name) !== names.lastIndexOf(name));
-  if (twice) return Problem.invalid([{ field: twice, message: 'was sent more than once' }]);
-
-  const length = Number(request.headers['content-length'] ?? 0);
-  if (length > settings.bodyBytesMax) {
-    return new Problem('body_too_large', `The body may have at most ${settings.bodyBytesMax} bytes.`);
-  }
-
-  const { 'content-type': type, 'content-encoding': encoding } = request.headers;
-  const isPlain = type === undefined ? !hasBody(request) : plainJson.test(type);
-  if (request.method !== 'GET' && request.method !== 'HEAD' && (!isPlain || encoding !== undefined)) {
-    return new Problem('unsupported_media_type', 'Send application/json in UTF-8, not compressed.');
-  }
-  return null;
-}
-
-function hasBody({ headers }: FastifyRequest): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+  return twice ? Problem.invalid([{ field: twice, message: 'was sent more than once' }]) : null;
 }
 
 /** A known path with another method is told which ones it takes. */
-function refuseOtherMethods(server: FastifyInstance): void {
-  const methods = new Map<string, Set<string>>();
-  server.addHook('onRoute', ({ url, method }: RouteOptions) => {
-    const known = methods.get(url) ?? new Set();
-    [method].flat().forEach(each => known.add(each));
-    methods.set(url, known);
-  });
-  server.addHook('preHandler', (request, reply, done) => {
-    const [path = ''] = request.url.split('?');
-    const allowed = request.is404 ? [...methods].find(([route]) => matches(route, path)) : undefined;
-    if (!allowed) {
-      done();
-      return;
-    }
-    const allow = [...allowed[1]].sort().join(', ');
-    send(reply, new Problem('method_not_allowed', `This path takes ${allow}.`, { headers: { allow } }));
-  });
+function refuseTarget({ is404, url }: FastifyRequest, routes: Map<string, Set<string>>): Problem | null {
+  const [path = ''] = url.split('?');
+  // PostgreSQL cannot look for a NUL, so nothing is called that.
+  if (path.includes('%00')) return new Problem('not_found', 'This path leads nowhere.');
+  const known = is404 && [...routes].find(([route]) => matches(route, path));
+  if (!known) return null;
+  const allow = [...known[1]].sort().join(', ');
+  return new Problem('method_not_allowed', `This path takes ${allow}.`, { headers: { allow } });
 }
 
 function matches(route: string, path: string): boolean {
@@ -116,6 +95,21 @@ function matches(route: string, path: string): boolean {
     parts.length === given.length &&
     parts.every((part, index) => part.startsWith(':') || part === given[index])
   );
+}
+
+function refuseBody(request: FastifyRequest, { bodyBytesMax }: Settings): Problem | null {
+  if (request.method === 'GET' || request.method === 'HEAD' || request.is404) return null;
+  const { 'content-type': type, 'content-encoding': encoding, 'content-length': length } = request.headers;
+  if (Number(length ?? 0) > bodyBytesMax) {
+    return new Problem('body_too_large', `The body may have at most ${bodyBytesMax} bytes.`);
+  }
+  const isPlain = type === undefined ? !hasBody(request) : plainJson.test(type);
+  if (isPlain && encoding === undefined) return null;
+  return new Problem('unsupported_media_type', 'Send application/json in UTF-8, not compressed.');
+}
+
+function hasBody({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
 type ClientError = Error & { code?: string };

@@ -17,6 +17,8 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** In a valid document, every string, member names included. */
 const strings = /"(?:[^"\\]|\\.)*"/g;
+/** Below, a double has fewer digits than 15. */
+const smallestExact = 2 ** -1022;
 const numbers = /-?\d[\d.eE+-]*/g;
 
 /**
@@ -96,11 +98,13 @@ function checkText(text: string): void {
   if (!text.isWellFormed()) throw ambiguous('a string holds half a surrogate pair');
 }
 
-/** Integers as far as a double holds each one; anything else to 15 digits, which it always holds. */
+/** Integers as far as a double holds each one; anything else to 15 digits, which it holds unless it is tiny. */
 function survivesAsDouble(text: string): boolean {
   if (/^-?\d+$/.test(text)) return Number.isSafeInteger(Number(text));
   const [mantissa = ''] = text.split(/[eE]/);
-  return mantissa.replace(/\D/g, '').replace(/^0+/, '').length <= 15 && Number.isFinite(Number(text));
+  const value = Math.abs(Number(text));
+  if (value < smallestExact && /[1-9]/.test(mantissa)) return false;
+  return mantissa.replace(/\D/g, '').replace(/^0+/, '').length <= 15 && Number.isFinite(value);
 }
 
 function ambiguous(message: string): JsonRefused {

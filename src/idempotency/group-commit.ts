@@ -77,7 +77,7 @@ export class GroupCommit {
   /** The answer of a key that was reaped, rebuilt from what its operation left behind; else the error it is. */
   private async recalled(attempt: Attempt, error: unknown): Promise<Seat | Error> {
     const { memory, name } = attempt.operation;
-    const failure = error instanceof Error ? error : new Error(String(error));
+    const failure = Error.isError(error) ? error : new Error(String(error));
     if (violatedConstraint(error) !== memory.constraint) return failure;
     try {
       const remembered = await inTransaction(this.dataSource, this.settings, tx =>

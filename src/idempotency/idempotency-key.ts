@@ -20,7 +20,7 @@ export function readIdempotencyKey(rawHeaders: readonly string[]): string | null
   if (value === undefined) return null;
   if (more.length > 0)
     throw new InvalidKey('It was sent more than once; send exactly one Idempotency-Key line.');
-  return checkedKey(value.startsWith('"') ? unquoted(value) : value.trim());
+  return checkedKey(value.startsWith('"') ? unquoted(value) : value);
 }
 
 /** @throws InvalidKey, for a key from a header or from a path alike */

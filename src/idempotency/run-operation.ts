@@ -50,9 +50,7 @@ export class Engine implements OnApplicationShutdown {
       params,
       fingerprint: fingerprint(operation.name, params),
     };
-    const known = this.finished.find(attempt);
-    const outcome = known ? judgeRepeat(attempt, known) : await this.claimUntilSettled(attempt);
-    if (outcome.kind === 'replayed') this.finished.keep(attempt, outcome);
+    const outcome = this.answerFromMemory(attempt) ?? (await this.claimUntilSettled(attempt));
     if (isRepeat(outcome)) this.duplicates.count(attempt);
     return outcome;
   }
@@ -67,10 +65,17 @@ export class Engine implements OnApplicationShutdown {
     return this.duplicates.flush();
   }
 
+  private answerFromMemory(attempt: Attempt): Outcome | undefined {
+    const row = this.finished.find(attempt);
+    return row && judgeRepeat(attempt, row);
+  }
+
   private async claimUntilSettled(attempt: Attempt): Promise<Outcome> {
     for (let claims = 0; claims < claimsMax; claims += 1) {
       const seat = await this.transactions.commit(attempt);
-      if (seat.kind !== 'claim_again') return seat;
+      if (seat.kind === 'claim_again') continue;
+      if (seat.kind === 'replayed') this.finished.keep(attempt, seat);
+      return seat;
     }
     throw new Unavailable('this key changes hands too fast');
   }

@@ -18,7 +18,7 @@ import { Problem } from '../http/problem.js';
 import { IdempotencyInterceptor, IdempotencyKeyOf } from '../idempotency/idempotency.interceptor.js';
 import type { Outcome } from '../idempotency/operation.js';
 import { Engine } from '../idempotency/run-operation.js';
-import { onlyAccount } from '../ledger/only-account.js';
+import { defaultAccount } from './default-account.js';
 import { PaymentBody } from './payment-body.js';
 import { Payment, paymentToJson } from './payment.entity.js';
 import { takePayment } from './take-payment.js';
@@ -41,7 +41,7 @@ export class PaymentsController {
   ): Promise<Outcome> {
     const { to, amount, currency } = body;
     // Defaults are spelled out before the fingerprint is taken: leaving one out, or not, is the same request.
-    const from = body.from ?? (await this.defaultAccount(customerId, currency));
+    const from = body.from ?? (await defaultAccount(this.dataSource, { customerId, currency, key }));
     const params = { from, to, amount, currency, rail: 'ledger', reference: body.reference ?? null } as const;
     return this.engine.run(takePayment, { customerId, key }, params);
   }
@@ -63,16 +63,5 @@ export class PaymentsController {
     const payment = isUUID(id) ? await this.dataSource.manager.findOneBy(Payment, { customerId, id }) : null;
     if (!payment) throw new Problem('not_found', 'You have made no such payment.');
     return paymentToJson(payment);
-  }
-
-  private async defaultAccount(customerId: string, currency: string): Promise<string> {
-    const account = await onlyAccount(this.dataSource, customerId, currency);
-    if (account === 'none') throw new Problem('currency_mismatch', `You have no account in ${currency}.`);
-    if (account === 'several') {
-      throw Problem.invalid([
-        { field: 'from', message: `is needed: you have several accounts in ${currency}` },
-      ]);
-    }
-    return account.id;
   }
 }

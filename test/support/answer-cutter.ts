@@ -8,8 +8,9 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 export async function startAnswerCutter(apiPort: number) {
   const cutter = {
     url: '',
-    /** Of each connection's answer; what comes after is lost. */
+    /** Of the next answer; what comes after is lost. */
     bytesPassedMax: Infinity,
+    /** One request at a time, or this is the sum of several answers. */
     bytesPassed: 0,
     cuts: 0,
     stop: () => {
@@ -18,12 +19,14 @@ export async function startAnswerCutter(apiPort: number) {
   };
   const server = createServer({ noDelay: true }, client => {
     const api = connect(apiPort, '127.0.0.1');
-    client.pipe(api);
-    let passed = 0;
+    client.on('data', chunk => {
+      // A request: what comes back from here on is its answer.
+      cutter.bytesPassed = 0;
+      api.write(chunk);
+    });
     api.on('data', (chunk: Buffer) => {
-      const part = chunk.subarray(0, cutter.bytesPassedMax - passed);
-      passed += part.length;
-      cutter.bytesPassed = passed;
+      const part = chunk.subarray(0, cutter.bytesPassedMax - cutter.bytesPassed);
+      cutter.bytesPassed += part.length;
       client.write(part);
       if (part.length < chunk.length) {
         cutter.cuts += 1;

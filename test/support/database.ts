@@ -123,9 +123,14 @@ async function addCustomer(sql: Sql, customer: NewCustomer): Promise<Customer> {
          ON CONFLICT (id) DO UPDATE SET debits_posted = accounts.debits_posted + excluded.debits_posted)
      INSERT INTO transfers (id, debit_account_id, credit_account_id, currency, amount, state, created_at)
      SELECT $7, 'bank:' || $5, $2, $5, $6, 'posted', now() WHERE $6 > 0`,
-    [id, name, sha256(apiKey), scopes, currency, balance, randomUUID()],
+    [id, name, sha256(apiKey), scopes, currency, balance, openingId()],
   );
   return { id, name, apiKey, accountId: name };
+}
+
+/** A UUIDv7 of the year 2024: older than every payment, where lists go by id. */
+function openingId(): string {
+  return `018cc251-f400-7000-8000-${randomBytes(6).toString('hex')}`;
 }
 
 /** A key at any point of its life, as if a process had died there. */

@@ -22,6 +22,7 @@ export class PostgresProxy {
   private silent = false;
   private armedCommit: { side: 'before' | 'after'; nth: number; which: WhichCommit } | undefined;
   private messagesLeft = Infinity;
+  private welcomesToSpoil = 0;
 
   private constructor(
     private readonly server: Server,
@@ -58,6 +59,14 @@ export class PostgresProxy {
     this.messagesLeft = nth;
   }
 
+  /**
+   * The next `n` connections are welcomed and told in the same breath that the server shuts down: no query of
+   * theirs is there to be failed.
+   */
+  spoilWelcomes(n: number): void {
+    this.welcomesToSpoil = n;
+  }
+
   /** New connections are refused; those that stand, stand. */
   refuse(): void {
     this.server.close();
@@ -78,6 +87,7 @@ export class PostgresProxy {
   async heal(): Promise<void> {
     this.armedCommit = undefined;
     this.messagesLeft = Infinity;
+    this.welcomesToSpoil = 0;
     this.silent = false;
     for (const link of this.links) link.resume();
     if (!this.server.listening) await once(this.server.listen(this.port, '127.0.0.1'), 'listening');
@@ -91,6 +101,14 @@ export class PostgresProxy {
   /** Asked by a link before it forwards a message. */
   isMessageToCut(): boolean {
     if (--this.messagesLeft !== 0) return false;
+    this.cuts++;
+    return true;
+  }
+
+  /** Asked by a link when a login has succeeded. */
+  isWelcomeToSpoil(): boolean {
+    if (this.welcomesToSpoil === 0) return false;
+    this.welcomesToSpoil--;
     this.cuts++;
     return true;
   }
@@ -194,7 +212,12 @@ class Link {
     for (const { type, bytes } of this.replies.read(chunk)) {
       if (this.cut) return;
       const isLost = this.repliesDone + 1 === this.lastReply;
-      if (type === 'Z') this.repliesDone++;
+      if (type === 'Z' && this.repliesDone++ === 0 && this.proxy.isWelcomeToSpoil()) {
+        this.cut = true;
+        this.client.end(Buffer.concat([bytes, adminShutdown]));
+        this.server.end();
+        return;
+      }
       if (!isLost) this.client.write(bytes);
       else if (type === 'Z') this.reset();
     }
@@ -231,6 +254,16 @@ class Link {
     this.transaction.push(text);
     return /(^|;)\s*(commit|end)(\s+(work|transaction))?\s*;?\s*$/i.test(text);
   }
+}
+
+/** ErrorResponse: what a server says to each client as it shuts down. */
+const adminShutdown = errorResponse({ S: 'FATAL', V: 'FATAL', C: '57P01', M: 'terminating connection' });
+
+function errorResponse(fields: Record<string, string>): Buffer {
+  const content = Buffer.from(Object.entries(fields).map(field => field.join('') + '\0').join('') + '\0');
+  const head = Buffer.from('E\0\0\0\0');
+  head.writeInt32BE(content.length + 4, 1);
+  return Buffer.concat([head, content]);
 }
 
 interface Message {

@@ -1,4 +1,5 @@
 import { bootApi, type Api } from './api.js';
+import { startApi, type ApiOptions, type ApiProcess } from './api-process.js';
 import { createDatabase, type Customer, type Database, type Sql } from './database.js';
 import { call, type Answer } from './http.js';
 import { checkMoney, checkOnePaymentPerKey } from './invariants.js';
@@ -20,6 +21,8 @@ export interface Scene {
   sam: Customer;
   /** An instance of the API, stopped after the last test. Through a proxy, if its `url` is given. */
   boot: (env?: Record<string, string>, url?: string) => Promise<Api>;
+  /** The same in a process of its own, as it is shipped; for crashes, and where Jest's own globals would matter. */
+  start: (options?: Partial<ApiOptions>) => Promise<ApiProcess>;
   /** `body` says what differs from £1.00 to Sam; a string is sent as it is. */
   pay: (api: { url: string }, key: string, body?: object | string, payer?: Customer) => Promise<Answer>;
 }
@@ -31,6 +34,7 @@ export interface Scene {
 export function setUpScene(): Scene {
   const scene = {} as Scene;
   const apis: Api[] = [];
+  const processes: ApiProcess[] = [];
 
   beforeAll(async () => {
     const database = await createDatabase();
@@ -44,6 +48,11 @@ export function setUpScene(): Scene {
       boot: async (env, url = database.url) => {
         const api = await bootApi(url, env);
         apis.push(api);
+        return api;
+      },
+      start: async options => {
+        const api = await startApi({ databaseUrl: database.url, ...options });
+        processes.push(api);
         return api;
       },
       pay: (api, key, body = {}, payer = alice) =>
@@ -62,7 +71,7 @@ export function setUpScene(): Scene {
   });
 
   afterAll(async () => {
-    await Promise.all(apis.map(api => api.stop()));
+    await Promise.all([...apis.map(api => api.stop()), ...processes.map(api => api.kill())]);
     await scene.database.drop();
   });
 

@@ -1,0 +1,43 @@
+import type { DataSource } from 'typeorm';
+import { read, type Statement } from '../database/statement.js';
+import { Problem } from '../http/problem.js';
+
+/**
+ * The account a payment comes from when its caller left it out: the only one in that currency.
+ *
+ * A repeat means the account that was meant the first time, whatever accounts were opened since. So what is known
+ * of this key decides, before the accounts of today are counted.
+ *
+ * @throws Problem currency_mismatch, invalid_request: there is no such account, or no only one
+ */
+export async function defaultAccount(
+  dataSource: DataSource,
+  { customerId, currency, key }: { customerId: string; currency: string; key: string },
+): Promise<string> {
+  const [first, ...others] = await read<{ id: string }>(dataSource, accountMeant, [
+    customerId,
+    currency,
+    key,
+  ]);
+  if (!first) throw new Problem('currency_mismatch', `You have no account in ${currency}.`);
+  if (others.length > 0) {
+    throw Problem.invalid([
+      { field: 'from', message: `is needed: you have several accounts in ${currency}` },
+    ]);
+  }
+  return first.id;
+}
+
+const accountMeant: Statement = {
+  name: 'account_meant',
+  text: `
+    WITH first_time AS (
+      SELECT params ->> 'from' AS id FROM idempotency_keys WHERE customer_id = $1 AND key = $3
+       UNION
+      SELECT from_account_id FROM payments WHERE customer_id = $1 AND idempotency_key = $3)
+    SELECT id FROM first_time WHERE id IS NOT NULL
+     UNION ALL
+    (SELECT id FROM accounts
+      WHERE customer_id = $1 AND currency = $2 AND NOT EXISTS (SELECT FROM first_time)
+      LIMIT 2)`,
+};
