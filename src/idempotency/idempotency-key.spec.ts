@@ -26,20 +26,6 @@ describe('the idempotency key', () => {
     );
   });
 
-  it('may have blanks around it, which every server drops', () => {
-    fc.assert(
-      fc.property(
-        keyOf(40),
-        fc.stringMatching(/^[ \t]{0,3}$/),
-        fc.stringMatching(/^[ \t]{0,3}$/),
-        (key, before, after) => {
-          fc.pre(!key.startsWith('"'));
-          expect(read(before + key + after)).toBe(key);
-        },
-      ),
-    );
-  });
-
   it('is found whatever the letter case of the header, and only under its own name', () => {
     fc.assert(
       fc.property(fc.mixedCase(fc.constant('idempotency-key')), keyOf(20), (name, key) => {
@@ -60,7 +46,7 @@ describe('the idempotency key', () => {
   it('has 1 to 255 characters', () => {
     expect(read('k'.repeat(255))).toBe('k'.repeat(255));
     expect(read(quoted('k'.repeat(255)))).toBe('k'.repeat(255));
-    for (const value of ['', ' ', '""', 'k'.repeat(256), quoted('k'.repeat(256))]) {
+    for (const value of ['', ' ', '\t', '""', 'k'.repeat(256), quoted('k'.repeat(256))]) {
       expect(() => read(value)).toThrow(InvalidKey);
     }
   });
@@ -78,8 +64,8 @@ describe('the idempotency key', () => {
     );
   });
 
-  it.each(invisible.filter(c => c !== ' ' && c !== '\t').map(c => [c.charCodeAt(0).toString(16), c]))(
-    'is refused also when %s stands at its edge, which is not the blank that servers drop',
+  it.each(invisible.map(c => [c.charCodeAt(0).toString(16), c]))(
+    'is refused also when %s stands at its edge: the server has dropped what blanks it may drop',
     (_, c) => {
       expect(() => read(`${c}key`)).toThrow(InvalidKey);
       expect(() => read(`key${c}`)).toThrow(InvalidKey);

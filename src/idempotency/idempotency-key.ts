@@ -4,6 +4,9 @@ import { limits } from '../settings.js';
 /** Visible ASCII without the comma: what survives every proxy, and cannot be two values in one line. */
 const visible = /^[!-+\--~]+$/;
 
+/** RFC 9110: blanks and tabs around a value are not part of it. No other kind of space is dropped. */
+const optionalBlanks = /^[ \t]+|[ \t]+$/g;
+
 /**
  * Reads the caller's key from the raw header lines: an RFC 9651 String (`"456"`) or the bare value (`456`), one
  * key in two spellings. Counted in the raw lines, because Node joins two of them into one value that neither
@@ -16,10 +19,11 @@ export function readIdempotencyKey(rawHeaders: readonly string[]): string | null
   const values = rawHeaders.filter(
     (_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'idempotency-key',
   );
-  const [value, ...more] = values;
-  if (value === undefined) return null;
+  const [sent, ...more] = values;
+  if (sent === undefined) return null;
   if (more.length > 0)
     throw new InvalidKey('It was sent more than once; send exactly one Idempotency-Key line.');
+  const value = sent.replace(optionalBlanks, '');
   return checkedKey(value.startsWith('"') ? unquoted(value) : value);
 }
 
