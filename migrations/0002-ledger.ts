@@ -26,7 +26,7 @@ export class Ledger implements MigrationInterface {
         CONSTRAINT available_is_never_negative
           CHECK (kind = 'bank' OR credits_posted - debits_posted - debits_pending >= 0),
         CONSTRAINT accounts_by_currency UNIQUE (id, currency),
-        CONSTRAINT accounts_by_customer UNIQUE (customer_id, id)
+        CONSTRAINT accounts_by_customer UNIQUE (customer_id, id, currency)
       ) WITH (fillfactor = 50)`);
 
     // Double entry in one row: what one account loses the other gains, so the books cannot be unbalanced.

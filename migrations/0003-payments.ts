@@ -10,7 +10,8 @@ export class Payments implements MigrationInterface {
     // the text of a decline is stored too: a later release may word it differently, the answer may not change.
     //
     // The primary key begins with the customer: it lists one customer's payments in order of time (ids are
-    // UUIDv7), and the table can be split by customer. The payer's account is the customer's own, by reference.
+    // UUIDv7), and the table can be split by customer. The payer's account is the customer's own and holds the
+    // payment's currency, by reference. The payee's may be at another bank, so nothing refers to it.
     await runner.query(`
       CREATE TABLE payments (
         id               uuid NOT NULL,
@@ -32,7 +33,7 @@ export class Payments implements MigrationInterface {
         PRIMARY KEY (customer_id, id),
         CONSTRAINT payments_remember_their_key UNIQUE (customer_id, idempotency_key),
         CONSTRAINT paid_from_own_account
-          FOREIGN KEY (customer_id, from_account_id) REFERENCES accounts (customer_id, id),
+          FOREIGN KEY (customer_id, from_account_id, currency) REFERENCES accounts (customer_id, id, currency),
         CONSTRAINT declined_with_a_reason CHECK ((status = 'declined') = (decline_code IS NOT NULL)),
         CONSTRAINT declined_in_words CHECK ((decline_code IS NULL) = (decline_message IS NULL)),
         CONSTRAINT completed_unless_pending CHECK ((status = 'pending') = (completed_at IS NULL))

@@ -27,11 +27,11 @@ export class Books {
   post(transfer: Transfer): void {
     const debited = this.opened(transfer.debitAccountId);
     const credited = this.opened(transfer.creditAccountId);
-    debited.debitsPosted += transfer.amount;
-    credited.creditsPosted += transfer.amount;
-    if (debited.kind === 'customer' && balanceOf(debited).available < 0n) {
+    if (debited.kind === 'customer' && balanceOf(debited).available < transfer.amount) {
       throw new Bug('PS-201', `account ${debited.id} would fall below zero`);
     }
+    debited.debitsPosted += transfer.amount;
+    credited.creditsPosted += transfer.amount;
     this.transfers.push(transfer);
     this.touched.add(debited).add(credited);
   }

@@ -260,7 +260,11 @@ class Link {
 const adminShutdown = errorResponse({ S: 'FATAL', V: 'FATAL', C: '57P01', M: 'terminating connection' });
 
 function errorResponse(fields: Record<string, string>): Buffer {
-  const content = Buffer.from(Object.entries(fields).map(field => field.join('') + '\0').join('') + '\0');
+  const content = Buffer.from(
+    Object.entries(fields)
+      .map(field => field.join('') + '\0')
+      .join('') + '\0',
+  );
   const head = Buffer.from('E\0\0\0\0');
   head.writeInt32BE(content.length + 4, 1);
   return Buffer.concat([head, content]);
