@@ -47,8 +47,9 @@ function stopOnSignal(app: NestFastifyApplication, { shutdownGraceMs }: Settings
     );
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, stop);
-  // Started by a parent that is gone: nobody is left to stop this process.
+  // Started by a parent that is gone, perhaps since before this line: nobody is left to stop this process.
   if (process.connected) process.once('disconnect', stop);
+  else if (process.send) stop();
 }
 
 /** What may go wrong before the first request, and what to do about it. */

