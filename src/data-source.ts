@@ -1,3 +1,4 @@
+import { Client, type ClientConfig } from 'pg';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { Customers } from '../migrations/0001-customers.js';
 import { Ledger } from '../migrations/0002-ledger.js';
@@ -12,6 +13,17 @@ import type { Settings } from './settings.js';
 type Needs = Pick<Settings, 'databaseUrl'> &
   Partial<Pick<Settings, 'databaseConnectionsMax' | 'connectTimeoutMs' | 'queryTimeoutMs'>>;
 
+/**
+ * A connection that is lost tells whoever is waiting for an answer on it. It also raises an event; between the
+ * pool and its borrower nobody listens for that, and an event that nobody listens for ends the process.
+ */
+class QuietClient extends Client {
+  constructor(config: ClientConfig) {
+    super(config);
+    this.on('error', () => undefined);
+  }
+}
+
 export function dataSourceOptions(settings: Needs): DataSourceOptions {
   return {
     type: 'postgres',
@@ -24,6 +36,7 @@ export function dataSourceOptions(settings: Needs): DataSourceOptions {
     synchronize: false,
     poolSize: settings.databaseConnectionsMax ?? 2,
     extra: {
+      Client: QuietClient,
       connectionTimeoutMillis: settings.connectTimeoutMs ?? 5_000,
       query_timeout: settings.queryTimeoutMs ?? 0,
       // Statements sent together travel together, in order, without waiting for each other's answers.

@@ -47,6 +47,12 @@ export function violatedConstraint(error: unknown): string | null {
   return typeof constraint === 'string' ? constraint : null;
 }
 
+/** No connection of the pool came free in time. The driver says so in words only, perhaps as the cause. */
+export function isPoolExhausted(error: unknown): boolean {
+  if (!Error.isError(error)) return false;
+  return error.message.startsWith('timeout exceeded when trying to connect') || isPoolExhausted(error.cause);
+}
+
 /** The database cannot do it now. Nothing is known to have happened; the key is as it was, or finished. */
 export class Unavailable extends Error {
   override readonly name = 'Unavailable';

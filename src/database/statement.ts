@@ -1,4 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
+import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
 import type { PoolClient, QueryResult, QueryResultRow } from 'pg';
 import { isWorthAnotherTry } from './failures.js';
 
@@ -44,20 +45,26 @@ async function send<Row extends QueryResultRow>(
   return connection.query<Row>({ ...statement, values: [...values] });
 }
 
+/** How long a read is repeated, in milliseconds: dead connections are told at once, an outage is not waited for. */
+const readRepeatsMs = 1_000;
+
 /**
- * Runs one reading statement outside any transaction. After a restart of the database, connections that lay idle
- * are dead without knowing it; a read changes nothing, so it is silently repeated once on another connection.
+ * Runs one reading statement outside any transaction. After a restart of the database, all connections that lay
+ * idle are dead without knowing it; a read changes nothing, so it is silently repeated until it meets a new one.
  */
 export async function read<Row extends QueryResultRow>(
   dataSource: DataSource,
   statement: Statement,
   values: readonly unknown[],
 ): Promise<Row[]> {
-  try {
-    return await readOnce(dataSource, statement, values);
-  } catch (error) {
-    if (!isWorthAnotherTry(error)) throw error;
-    return readOnce(dataSource, statement, values);
+  const { poolSize = 10 } = dataSource.options as PostgresDataSourceOptions;
+  const until = performance.now() + readRepeatsMs;
+  for (let repeats = 0; ; repeats += 1) {
+    try {
+      return await readOnce(dataSource, statement, values);
+    } catch (error) {
+      if (repeats >= poolSize || performance.now() > until || !isWorthAnotherTry(error)) throw error;
+    }
   }
 }
 

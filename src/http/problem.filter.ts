@@ -2,7 +2,7 @@ import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { StopFull } from '../database/bus.js';
-import { isWorthAnotherTry, Unavailable } from '../database/failures.js';
+import { isPoolExhausted, isWorthAnotherTry, sqlStateOf, Unavailable } from '../database/failures.js';
 import type { Settings } from '../settings.js';
 import { Problem, problemToJson } from './problem.js';
 import { problems } from './problems.js';
@@ -45,7 +45,7 @@ export function send(reply: FastifyReply, { code, detail, extras }: Problem): vo
 
 export function toProblem(error: unknown, settings: Settings): Problem {
   if (error instanceof Problem) return error;
-  if (error instanceof StopFull) {
+  if (error instanceof StopFull || isPoolExhausted(error)) {
     return new Problem('overloaded', 'Too many requests are waiting for the database.', {
       headers: retryAfter,
     });
@@ -58,17 +58,17 @@ export function toProblem(error: unknown, settings: Settings): Problem {
 
 /** A read that failed on its way to the database. TypeORM wraps what the driver says. */
 function isDatabaseTrouble(error: unknown): boolean {
-  const cause = (error as { driverError?: unknown } | null)?.driverError;
-  return cause !== undefined ? isWorthAnotherTry(cause) : isLostConnection(error);
+  const cause = (error as { driverError?: unknown } | null)?.driverError ?? error;
+  return sqlStateOf(cause) === null ? isLostConnection(cause) : isWorthAnotherTry(cause);
 }
 
-/** The driver's own words for a pool that waited in vain, and for a connection that died while idle. */
+/** The driver's own words for a connection that died. */
 function isLostConnection(error: unknown): boolean {
   if (!Error.isError(error)) return false;
   const { code } = error as NodeJS.ErrnoException;
   return (
     (code !== undefined && /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_)/.test(code)) ||
-    /timeout exceeded when trying to connect|Connection terminated|not queryable/.test(error.message)
+    /Connection terminated|not queryable|read timeout/.test(error.message)
   );
 }
 

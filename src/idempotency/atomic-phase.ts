@@ -3,6 +3,7 @@ import { claimKeys, readKeys, recordAnswers, takeBackClaims } from './claim.js';
 import { publish } from './events.js';
 import { judgeRepeat } from './judge-repeat.js';
 import type { Answer, Attempt, Bookkeeping, Books, Claim, Decision, Outcome, Refusal } from './operation.js';
+import { recall } from './recall.js';
 
 /** What becomes of an attempt in one transaction: its outcome, or the row it lost to is gone and it may claim again. */
 export type Seat = Outcome | { readonly kind: 'claim_again' };
@@ -21,19 +22,20 @@ export class DecisionFailed extends Error {
 export async function atomicPhase(
   tx: EntityManager,
   attempts: readonly Attempt[],
-  means: { bookkeeping: Bookkeeping<Books>; time: { at: Date; expiresAt: Date } },
+  means: { bookkeeping: Bookkeeping<Books>; at: Date; expiry: (finishedAt: Date) => Date },
 ): Promise<Seat[]> {
-  const claims = await claimKeys(tx, attempts, means.time);
+  const { bookkeeping, at, expiry } = means;
+  const claims = await claimKeys(tx, attempts, { at, expiresAt: expiry(at) });
   publish('keys_claimed', attempts);
 
-  const decisions = await decideAll(tx, claims, means.bookkeeping);
+  const decisions = await decideAll(tx, claims, bookkeeping);
   const finished = decisions.filter(entry => entry.decision.kind === 'finish') as Finished[];
   const refused = decisions.filter(entry => entry.decision.kind === 'refuse') as Refused[];
   await Promise.all([
     recordAnswers(
       tx,
       finished.map(({ claim, decision }) => ({ claim, answer: decision.answer })),
-      means.time.at,
+      at,
     ),
     takeBackClaims(
       tx,
@@ -43,10 +45,14 @@ export async function atomicPhase(
 
   const seats = new Map<Attempt, Seat>([
     ...finished.map(({ claim, decision }) => [claim.attempt, completed(claim, decision.answer)] as const),
-    ...refused.map(({ claim, decision }) => [claim.attempt, { ...decision, kind: 'refused' }] as const),
   ]);
+  for (const { claim, decision } of refused) {
+    // A reaped key was free to claim. But it is remembered, and a repeat is told so before it is told of mistakes.
+    const remembered = await recall(tx, claim.attempt, expiry);
+    seats.set(claim.attempt, remembered ?? { kind: 'refused', refusal: decision.refusal });
+  }
   const repeats = attempts.filter(attempt => !seats.has(attempt));
-  const judged = await judgeRepeats(tx, repeats, refused);
+  const judged = await judgeRepeats(tx, repeats, seats);
   publish('outcomes_recorded', attempts);
   return attempts.map(attempt => seats.get(attempt) ?? judged.get(attempt) ?? { kind: 'claim_again' });
 }
@@ -84,27 +90,25 @@ function decide(books: Books, claim: Claim): Decision {
 async function judgeRepeats(
   tx: EntityManager,
   repeats: readonly Attempt[],
-  refused: readonly Refused[],
+  seats: ReadonlyMap<Attempt, Seat>,
 ): Promise<Map<Attempt, Seat>> {
   if (repeats.length === 0) return new Map();
   const rows = await readKeys(tx, repeats);
   return new Map(
     repeats.map((repeat, index) => {
       const row = rows[index];
-      return [repeat, row ? judgeRepeat(repeat, row) : sharedRefusal(repeat, refused)];
+      return [repeat, row ? judgeRepeat(repeat, row) : sharedSeat(repeat, seats)];
     }),
   );
 }
 
-/** The claim a repeat lost to was taken back. If it asked for the same, the same refusal is the answer. */
-function sharedRefusal(repeat: Attempt, refused: readonly Refused[]): Seat {
-  const equal = refused.find(
-    ({ claim: { attempt } }) =>
-      attempt.customerId === repeat.customerId &&
-      attempt.key === repeat.key &&
-      attempt.fingerprint.equals(repeat.fingerprint),
-  );
-  return equal ? { kind: 'refused', refusal: equal.decision.refusal } : { kind: 'claim_again' };
+/** The claim a repeat lost to was taken back. If it asked for the same, the same is its answer. */
+function sharedSeat(repeat: Attempt, seats: ReadonlyMap<Attempt, Seat>): Seat {
+  for (const [attempt, seat] of seats) {
+    const isSameKey = attempt.customerId === repeat.customerId && attempt.key === repeat.key;
+    if (isSameKey && attempt.fingerprint.equals(repeat.fingerprint)) return seat;
+  }
+  return { kind: 'claim_again' };
 }
 
 function completed({ expiresAt }: Claim, answer: Answer): Outcome {

@@ -6,9 +6,8 @@ import { inTransaction } from '../database/transaction.js';
 import type { Settings } from '../settings.js';
 import { atomicPhase, DecisionFailed, type Seat } from './atomic-phase.js';
 import { publish } from './events.js';
-import { fingerprint } from './fingerprint.js';
-import { judgeRepeat } from './judge-repeat.js';
 import type { Attempt, Bookkeeping, Books } from './operation.js';
+import { recall } from './recall.js';
 
 /**
  * Lets concurrent attempts share a transaction, and keeps the promises of each when it fails:
@@ -58,7 +57,8 @@ export class GroupCommit {
     const seats = await inTransaction(this.dataSource, this.settings, (tx, at) =>
       atomicPhase(tx, attempts, {
         bookkeeping: this.bookkeeping,
-        time: { at, expiresAt: this.expiry(at) },
+        at,
+        expiry: this.expiry,
       }),
     );
     publish('committed', attempts);
@@ -76,31 +76,20 @@ export class GroupCommit {
 
   /** The answer of a key that was reaped, rebuilt from what its operation left behind; else the error it is. */
   private async recalled(attempt: Attempt, error: unknown): Promise<Seat | Error> {
-    const { memory, name } = attempt.operation;
     const failure = Error.isError(error) ? error : new Error(String(error));
-    if (violatedConstraint(error) !== memory.constraint) return failure;
+    if (violatedConstraint(error) !== attempt.operation.memory.constraint) return failure;
     try {
-      const remembered = await inTransaction(this.dataSource, this.settings, tx =>
-        memory.recall(tx, attempt),
+      const outcome = await inTransaction(this.dataSource, this.settings, tx =>
+        recall(tx, attempt, this.expiry),
       );
-      if (!remembered) return failure;
-      return judgeRepeat(attempt, {
-        ...attempt,
-        ...remembered,
-        operation: name,
-        fingerprint: fingerprint(name, remembered.params),
-        recoveryPoint: 'finished',
-        attemptId: '',
-        leaseLeftMs: null,
-        expiresAt: this.expiry(remembered.finishedAt),
-      });
+      return outcome ?? failure;
     } catch (cause) {
       return new Unavailable('what the key was used for could not be read', { cause });
     }
   }
 
   /** When the stored answer of an operation that finished at `at` may go. The payment stays. */
-  private expiry(at: Date): Date {
+  private readonly expiry = (at: Date): Date => {
     return new Date(at.getTime() + this.settings.answerRetentionMs);
-  }
+  };
 }

@@ -31,11 +31,12 @@ export async function defaultAccount(
 const accountMeant: Statement = {
   name: 'account_meant',
   text: `
-    WITH first_time AS (
+    WITH known AS (
       SELECT params ->> 'from' AS id FROM idempotency_keys WHERE customer_id = $1 AND key = $3
        UNION
-      SELECT from_account_id FROM payments WHERE customer_id = $1 AND idempotency_key = $3)
-    SELECT id FROM first_time WHERE id IS NOT NULL
+      SELECT from_account_id FROM payments WHERE customer_id = $1 AND idempotency_key = $3),
+    first_time AS (SELECT id FROM known WHERE id IS NOT NULL)
+    SELECT id FROM first_time
      UNION ALL
     (SELECT id FROM accounts
       WHERE customer_id = $1 AND currency = $2 AND NOT EXISTS (SELECT FROM first_time)

@@ -44,7 +44,7 @@ export async function inOneBatch<T>(
     // A rejection is the caller's to see, below, and must not count as unseen until then.
     const all = [first, ...others];
     for (const each of all) each.catch(() => undefined);
-    await sleep(300);
+    await sleep(500);
     await lock.release();
     return await Promise.all(all);
   } finally {

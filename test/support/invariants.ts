@@ -84,6 +84,16 @@ export async function countRows(sql: Sql): Promise<RowCounts> {
   return counts as RowCounts;
 }
 
+/** How many of each have been added since `before` was counted. */
+export async function countNewRows(sql: Sql, before: RowCounts): Promise<RowCounts> {
+  const after = await countRows(sql);
+  return {
+    keys: after.keys - before.keys,
+    payments: after.payments - before.payments,
+    transfers: after.transfers - before.transfers,
+  };
+}
+
 /** Reads the books again and again while a test does its worst, on a connection of its own. */
 export async function watchMoney(url: string, everyMs = 50) {
   const connection = await connect(url);
