@@ -1,6 +1,7 @@
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { apiNodeFlags } from '../start/node-flags.js';
 import { audit, type Audit } from './audit.js';
 import { cpuBetween, using, type DatabaseServer, type Meter } from './database.js';
 import type { LoadJob, LoadReport } from './load.js';
@@ -103,7 +104,7 @@ async function startApi(
   const root = join(import.meta.dirname, '..');
   const script =
     server === 'ours' ? [join(root, 'src/main.js')] : [join(root, 'bench/servers/serve.js'), server];
-  const child = spawn(process.execPath, script, {
+  const child = spawn(process.execPath, [...apiNodeFlags, ...script], {
     env: { ...process.env, NODE_ENV: 'production', PORT: '0', HOST: '127.0.0.1', DATABASE_URL: databaseUrl },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // Ctrl-C reaches everybody in the terminal's group; this process alone decides in which order things stop.

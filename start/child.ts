@@ -8,6 +8,7 @@ import { say } from './screen.js';
 export interface Program {
   name: string;
   script: string;
+  nodeFlags: string[];
   environment: NodeJS.ProcessEnv;
   /** Answers 200 once the program is ready. */
   readyUrl: string;
@@ -47,9 +48,9 @@ export class Child {
 
   /** Starts it and waits until it is ready. */
   async start(): Promise<void> {
-    const { script, environment, log, readyUrl } = this.program;
+    const { script, nodeFlags, environment, log, readyUrl } = this.program;
     const output = openSync(log, 'a');
-    const child = spawn(process.execPath, [script], {
+    const child = spawn(process.execPath, [...nodeFlags, script], {
       env: environment,
       stdio: ['ignore', output, output, 'ipc'],
       detached: process.platform !== 'win32',

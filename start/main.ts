@@ -8,6 +8,7 @@ import { curls } from './curls.js';
 import { EmbeddedPostgres } from './embedded-postgres.js';
 import { reachDatabase } from './own-database.js';
 import { refuseBusyPort } from './ports.js';
+import { apiNodeFlags } from './node-flags.js';
 import { findBinaries } from './postgres-binaries.js';
 import { findHome, makeHome } from './postgres-home.js';
 import { explain } from './refusal.js';
@@ -64,6 +65,7 @@ async function runUntilStopped(settings: StartSettings): Promise<never> {
     {
       name: 'The API',
       script: join(import.meta.dirname, '../src/main.js'),
+      nodeFlags: apiNodeFlags,
       environment: { ...process.env, PORT: String(port), DATABASE_URL: database.url },
       readyUrl: `http://${reachable(host)}:${String(port)}/health/ready`,
       log: join(dataDir, 'api.log'),

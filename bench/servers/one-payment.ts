@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { v7 as uuid } from 'uuid';
+import { newId } from '../../src/database/new-id.js';
 import { Problem } from '../../src/http/problem.js';
 import type { PaymentBody } from '../../src/payments/payment-body.js';
 import type { Payment } from '../../src/payments/payment.entity.js';
@@ -32,7 +32,7 @@ export async function makePayment(
   const amount = BigInt(body.amount);
   if (BigInt(payer.available) < amount) throw new Problem('insufficient_funds', 'There is not enough money.');
 
-  const id = uuid();
+  const id = newId();
   const now = new Date();
   const payment: Payment = {
     customerId,
@@ -62,7 +62,7 @@ export async function makePayment(
     `INSERT INTO transfers (id, customer_id, payment_id, debit_account_id, credit_account_id, currency, amount,
                             state, created_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, 'posted', $8)`,
-    [uuid(), customerId, id, from, to, currency, amount, now],
+    [newId(), customerId, id, from, to, currency, amount, now],
   );
   await tx.query(
     `UPDATE accounts

