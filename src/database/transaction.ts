@@ -1,7 +1,7 @@
-import type { DataSource, EntityManager } from 'typeorm';
 import type { Client } from 'pg';
-import { together } from './statement.js';
+import type { DataSource, EntityManager } from 'typeorm';
 import type { Settings } from '../settings.js';
+import { together } from './statement.js';
 
 /** How long a transaction may wait, and for what. Set inside it, so that a transaction pooler may sit between. */
 type Patience = Pick<Settings, 'lockTimeoutMs' | 'statementTimeoutMs'>;
@@ -12,7 +12,9 @@ type Patience = Pick<Settings, 'lockTimeoutMs' | 'statementTimeoutMs'>;
  * READ COMMITTED, whatever the database's default: unique constraints and row locks carry the guarantee here,
  * and a repeat must see what the winner committed while it waited.
  *
- * `work` is told the transaction's time. It is the database's clock that counts, cut to what JSON will show.
+ * `work` is called while BEGIN is on its way, so that its first statements travel with it. `begun` resolves to
+ * the transaction's time: the database's clock, cut to what JSON will show. Should BEGIN alone fail, statements
+ * behind it would stand by themselves; so what writes before `begun` has resolved must ask `onlyInTransaction`.
  *
  * What is not promised: when the connection is lost during COMMIT, the error cannot say whether it happened.
  * The caller must look.
@@ -22,17 +24,13 @@ type Patience = Pick<Settings, 'lockTimeoutMs' | 'statementTimeoutMs'>;
 export async function inTransaction<Result>(
   dataSource: DataSource,
   patience: Patience,
-  work: (tx: EntityManager, at: Date) => Promise<Result>,
+  work: (tx: EntityManager, begun: Promise<Date>) => Promise<Result>,
 ): Promise<Result> {
   const runner = dataSource.createQueryRunner();
   const connection = (await runner.connect()) as Client;
   try {
-    const [, begun] = await together([
-      connection.query('BEGIN ISOLATION LEVEL READ COMMITTED'),
-      connection.query<{ at: Date }>({ ...beginning, values: inMilliseconds(patience) }),
-    ]);
-    const [{ at }] = begun.rows as [{ at: Date }];
-    const result = await work(runner.manager, at);
+    const begun = begin(connection, patience);
+    const [, result] = await together([begun, work(runner.manager, begun)]);
     // COMMIT of an aborted transaction is answered without an error, as a ROLLBACK.
     const { command } = await connection.query('COMMIT');
     if (command !== 'COMMIT') throw new Error(`COMMIT was answered with ${command}`);
@@ -46,6 +44,16 @@ export async function inTransaction<Result>(
   }
 }
 
+async function begin(connection: Client, { lockTimeoutMs, statementTimeoutMs }: Patience): Promise<Date> {
+  const values = [String(lockTimeoutMs), String(statementTimeoutMs)];
+  const [, { rows }] = await together([
+    connection.query('BEGIN ISOLATION LEVEL READ COMMITTED'),
+    connection.query<{ at: Date }>({ ...beginning, values }),
+  ]);
+  const [{ at }] = rows as [{ at: Date }];
+  return at;
+}
+
 /** A holder that falls silent in mid-transaction loses it, and its locks, as soon as a statement would. */
 const beginning = {
   name: 'beginning',
@@ -53,9 +61,9 @@ const beginning = {
     SELECT date_trunc('milliseconds', now()) AS at,
            set_config('lock_timeout', $1, true),
            set_config('statement_timeout', $2, true),
-           set_config('idle_in_transaction_session_timeout', $2, true)`,
+           set_config('idle_in_transaction_session_timeout', $2, true),
+           set_config('pay_sam.begun', 'yes', true)`,
 };
 
-function inMilliseconds({ lockTimeoutMs, statementTimeoutMs }: Patience): string[] {
-  return [String(lockTimeoutMs), String(statementTimeoutMs)];
-}
+/** A condition for a statement that writes: true inside a transaction begun above, and nowhere else. */
+export const onlyInTransaction = "current_setting('pay_sam.begun', true) = 'yes'";

@@ -4,7 +4,7 @@ import { claimKeys, readKeys, recordAnswers, takeBackClaims } from './claim.js';
 import { publish } from './events.js';
 import { judgeRepeat } from './judge-repeat.js';
 import type { Answer, Attempt, Bookkeeping, Books, Claim, Decision, Outcome, Refusal } from './operation.js';
-import { recall } from './recall.js';
+import { expiry, recall } from './recall.js';
 
 /** What becomes of an attempt in one transaction: its outcome, or the row it lost to is gone and it may claim again. */
 export type Seat = Outcome | { readonly kind: 'claim_again' };
@@ -23,18 +23,23 @@ export class DecisionFailed extends Error {
 export async function atomicPhase(
   tx: EntityManager,
   attempts: readonly Attempt[],
-  means: { bookkeeping: Bookkeeping<Books>; at: Date; expiry: (finishedAt: Date) => Date },
+  means: { begun: Promise<Date>; bookkeeping: Bookkeeping<Books>; retentionMs: number },
 ): Promise<Seat[]> {
-  const { bookkeeping, at, expiry } = means;
+  const { begun, bookkeeping, retentionMs } = means;
   // Sent together, and carried out in this order. The accounts of repeats are locked in vain, which costs less
   // than a trip of its own for those of the claims.
-  const [claims, books] = await together([
-    claimed(tx, attempts, { at, expiresAt: expiry(at) }),
+  const [at, claimed, books] = await together([
+    begun,
+    claim(tx, attempts, retentionMs),
     bookkeeping.open(tx, attempts.flatMap(accountsOf)),
   ]);
   publish('books_opened', attempts);
 
-  const { finished, refused } = decideAll(books, claims);
+  const expiresAt = expiry(at, retentionMs);
+  const { finished, refused } = decideAll(
+    books,
+    claimed.map(attempt => ({ attempt, at, expiresAt })),
+  );
   await together([
     bookkeeping.close(tx, books),
     recordAnswers(tx, finished, at),
@@ -47,7 +52,7 @@ export async function atomicPhase(
   }
   for (const { claim, refusal } of refused) {
     // A reaped key was free to claim. But it is remembered, and a repeat is told so before it is told of mistakes.
-    const remembered = await recall(tx, claim.attempt, expiry);
+    const remembered = await recall(tx, claim.attempt, retentionMs);
     seats.set(claim.attempt, remembered ?? { kind: 'refused', refusal });
   }
   const repeats = attempts.filter(attempt => !seats.has(attempt));
@@ -56,10 +61,10 @@ export async function atomicPhase(
   return attempts.map(attempt => seats.get(attempt) ?? judged.get(attempt) ?? { kind: 'claim_again' });
 }
 
-async function claimed(...claiming: Parameters<typeof claimKeys>): Promise<Claim[]> {
-  const claims = await claimKeys(...claiming);
+async function claim(...claiming: Parameters<typeof claimKeys>): Promise<Attempt[]> {
+  const claimed = await claimKeys(...claiming);
   publish('keys_claimed', claiming[1]);
-  return claims;
+  return claimed;
 }
 
 function accountsOf({ operation, params }: Attempt): readonly string[] {

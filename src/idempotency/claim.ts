@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { Bug } from '../bug.js';
 import { change, columns, run, type Statement } from '../database/statement.js';
+import { onlyInTransaction } from '../database/transaction.js';
 import { fingerprintVersion } from './fingerprint.js';
 import type { Answer, Attempt, Claim, Owner, Params, RecoveryPoint } from './operation.js';
 
@@ -11,6 +12,8 @@ import type { Answer, Attempt, Claim, Owner, Params, RecoveryPoint } from './ope
  * not errors. Inserting waits for another transaction that has the same key in hand; inserting in the order
  * of the keys keeps two batches from waiting for each other.
  *
+ * Outside a transaction nothing is claimed: a claim that stands alone would block its key for ever.
+ *
  * Remaining risk: if the answer to COMMIT is lost we cannot know; the caller looks for its attempt id.
  *
  * @throws only what Postgres throws; a key in use is an answer, not an error
@@ -18,8 +21,8 @@ import type { Answer, Attempt, Claim, Owner, Params, RecoveryPoint } from './ope
 export async function claimKeys(
   tx: EntityManager,
   attempts: readonly Attempt[],
-  time: { at: Date; expiresAt: Date },
-): Promise<Claim[]> {
+  retentionMs: number,
+): Promise<Attempt[]> {
   const rows = attempts.map(attempt => ({
     ...attempt,
     operation: attempt.operation.name,
@@ -28,11 +31,10 @@ export async function claimKeys(
   const claimed = await run<{ attempt_id: string }>(tx, insertKeys, [
     ...columns(rows, 'customerId', 'key', 'operation', 'fingerprint', 'params', 'id'),
     fingerprintVersion,
-    time.at,
-    time.expiresAt,
+    retentionMs,
   ]);
   const claimedIds = new Set(claimed.map(row => row.attempt_id));
-  return attempts.filter(({ id }) => claimedIds.has(id)).map(attempt => ({ attempt, ...time }));
+  return attempts.filter(({ id }) => claimedIds.has(id));
 }
 
 const insertKeys: Statement = {
@@ -41,9 +43,11 @@ const insertKeys: Statement = {
     INSERT INTO idempotency_keys (customer_id, key, operation, fingerprint, fingerprint_version, params,
                                   recovery_point, attempt_id, created_at, expires_at)
     SELECT customer_id, key, operation, fingerprint, $7::smallint, params, 'started', attempt_id,
-           $8::timestamptz, $9::timestamptz
+           date_trunc('milliseconds', now()),
+           date_trunc('milliseconds', now()) + $8::float8 * interval '1 millisecond'
       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::jsonb[], $6::uuid[])
         AS attempt (customer_id, key, operation, fingerprint, params, attempt_id)
+     WHERE ${onlyInTransaction}
      ORDER BY customer_id, key
         ON CONFLICT (customer_id, key) DO NOTHING
     RETURNING attempt_id`,

@@ -54,11 +54,11 @@ export class GroupCommit {
 
   private async inOneTransaction(attempts: readonly Attempt[]): Promise<Seat[]> {
     publish('boarding', attempts);
-    const seats = await inTransaction(this.dataSource, this.settings, (tx, at) =>
+    const seats = await inTransaction(this.dataSource, this.settings, (tx, begun) =>
       atomicPhase(tx, attempts, {
+        begun,
         bookkeeping: this.bookkeeping,
-        at,
-        expiry: this.expiry,
+        retentionMs: this.settings.answerRetentionMs,
       }),
     );
     publish('committed', attempts);
@@ -80,16 +80,11 @@ export class GroupCommit {
     if (violatedConstraint(error) !== attempt.operation.memory.constraint) return failure;
     try {
       const outcome = await inTransaction(this.dataSource, this.settings, tx =>
-        recall(tx, attempt, this.expiry),
+        recall(tx, attempt, this.settings.answerRetentionMs),
       );
       return outcome ?? failure;
     } catch (cause) {
       return new Unavailable('what the key was used for could not be read', { cause });
     }
   }
-
-  /** When the stored answer of an operation that finished at `at` may go. The payment stays. */
-  private readonly expiry = (at: Date): Date => {
-    return new Date(at.getTime() + this.settings.answerRetentionMs);
-  };
 }

@@ -12,7 +12,7 @@ import type { Attempt, Outcome } from './operation.js';
 export async function recall(
   tx: EntityManager,
   attempt: Attempt,
-  expiry: (finishedAt: Date) => Date,
+  retentionMs: number,
 ): Promise<Outcome | null> {
   const { memory, name } = attempt.operation;
   const recalled = await memory.recall(tx, attempt);
@@ -26,7 +26,12 @@ export async function recall(
       recoveryPoint: 'finished',
       attemptId: '',
       leaseLeftMs: null,
-      expiresAt: expiry(recalled.finishedAt),
+      expiresAt: expiry(recalled.finishedAt, retentionMs),
     })
   );
+}
+
+/** When the stored answer of an operation that finished at `at` may go. What it did stays. */
+export function expiry(at: Date, retentionMs: number): Date {
+  return new Date(at.getTime() + retentionMs);
 }
