@@ -1,6 +1,7 @@
 import pc from 'picocolors';
 
-const terminal = process.stdout.isTTY;
+// Undefined, where there is none, would leave it to the library to guess: under CI it guesses colour.
+const terminal = Boolean(process.stdout.isTTY);
 export const colours = pc.createColors(terminal && pc.isColorSupported);
 
 // A closed terminal, or `npm start | head`: nobody reads any more, but what runs must still be stopped in order.
