@@ -609,41 +609,47 @@ describe('on an awkward machine', () => {
   });
 
   const itAsNobody = nobodyMayRunUs ? it : it.skip;
-  itAsNobody('runs for a user who is not root, from a copy of binaries that it may not repair', async () => {
-    removeLinks();
-    const dataDir = join(folder, 'plain');
-    mkdirSync(dataDir);
-    chownSync(dataDir, nobody.uid, nobody.gid);
-    const copy = await start('plain', {}, { cwd: project, uid: nobody.uid });
-    await copy.says('Ready');
-    expect(copy.output).not.toContain('root');
-    expect(linksThere()).toBe(0);
-    expect(await copy.stop()).toBe(0);
+  itAsNobody(
+    'runs for a user who is not root, from a copy of binaries that it may not repair (tried by root, where other users can enter this folder)',
+    async () => {
+      removeLinks();
+      const dataDir = join(folder, 'plain');
+      mkdirSync(dataDir);
+      chownSync(dataDir, nobody.uid, nobody.gid);
+      const copy = await start('plain', {}, { cwd: project, uid: nobody.uid });
+      await copy.says('Ready');
+      expect(copy.output).not.toContain('root');
+      expect(linksThere()).toBe(0);
+      expect(await copy.stop()).toBe(0);
 
-    mkdirSync(join(folder, 'closed'));
-    await isRefused(
-      await start('closed', {}, { uid: nobody.uid }),
-      /Cannot use .*closed.*: permission denied/,
-    );
-  });
+      mkdirSync(join(folder, 'closed'));
+      await isRefused(
+        await start('closed', {}, { uid: nobody.uid }),
+        /Cannot use .*closed.*: permission denied/,
+      );
+    },
+  );
 
-  itAsRoot('runs below a folder that only root may enter, from a place that it names', async () => {
-    removeLinks();
-    chmodSync(project, 0o700);
-    const place = findHome(join(project, '.data')).folder;
-    expect(place).toMatch(/^\/var\/lib\/pay-sam-/);
+  itAsRoot(
+    'runs below a folder that only root may enter, from a place that it names (tried by root)',
+    async () => {
+      removeLinks();
+      chmodSync(project, 0o700);
+      const place = findHome(join(project, '.data')).folder;
+      expect(place).toMatch(/^\/var\/lib\/pay-sam-/);
 
-    const copy = await start('', { DATA_DIR: '' }, { cwd: project });
-    await copy.says('Ready');
-    expect(copy.output).toContain('You are root, and PostgreSQL refuses to run as root: it runs as ');
-    expect(copy.output).toContain(`programs and data are in ${place}`);
-    expect(linksThere()).toBe(0);
-    expect(await copy.stop()).toBe(0);
+      const copy = await start('', { DATA_DIR: '' }, { cwd: project });
+      await copy.says('Ready');
+      expect(copy.output).toContain('You are root, and PostgreSQL refuses to run as root: it runs as ');
+      expect(copy.output).toContain(`programs and data are in ${place}`);
+      expect(linksThere()).toBe(0);
+      expect(await copy.stop()).toBe(0);
 
-    expect(reset(join(project, '.data'), '--force').status).toBe(0);
-    expect(existsSync(place)).toBe(false);
-    chmodSync(project, 0o755);
-  });
+      expect(reset(join(project, '.data'), '--force').status).toBe(0);
+      expect(existsSync(place)).toBe(false);
+      chmodSync(project, 0o755);
+    },
+  );
 
   it('names the way out where the binaries do not run, or are not there', async () => {
     const postgres = join(binaries, platform, 'native', 'bin', 'postgres');

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Api } from '../support/api.js';
 import type { ApiProcess } from '../support/api-process.js';
 import { lockAccounts, untilWaiting } from '../support/foreign-lock.js';
-import { findLeaks } from '../support/leak-check.js';
+import { expectNoLeaks } from '../support/leak-check.js';
 import { together } from '../support/http.js';
 import { countNewRows, countRows } from '../support/invariants.js';
 import { isFirstAnswer, isReplay, setUpScene } from '../support/scene.js';
@@ -47,7 +47,7 @@ describe('a crash is no answer', () => {
 
     // The one that kept the road busy had been paid before.
     expect(await countNewRows(scene.sql, before)).toEqual({ keys: 1, payments: 1, transfers: 1 });
-    expect(await findLeaks(scene.sql)).toEqual([]);
+    await expectNoLeaks(scene.sql);
     const [paid, ...retries] = await together(21, index => scene.pay(survivor, `${point}-${index}`));
     expect([paid && isReplay(paid), ...retries.map(isFirstAnswer)]).toEqual(Array(21).fill(true));
     expect(await countNewRows(scene.sql, before)).toEqual({ keys: 21, payments: 21, transfers: 21 });
