@@ -1,7 +1,8 @@
+import { isatty } from 'node:tty';
 import pc from 'picocolors';
 
-// Undefined, where there is none, would leave it to the library to guess: under CI it guesses colour.
-const terminal = Boolean(process.stdout.isTTY);
+// Asked of the system: left undefined, as Node has it for a pipe, the library guesses, and under CI it guesses colour.
+const terminal = isatty(process.stdout.fd);
 export const colours = pc.createColors(terminal && pc.isColorSupported);
 
 // A closed terminal, or `npm start | head`: nobody reads any more, but what runs must still be stopped in order.

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
+import { Bug } from '../bug.js';
 import { Bus } from '../database/bus.js';
 import { isWorthAnotherTry, Unavailable, violatedConstraint } from '../database/failures.js';
 import { inTransaction } from '../database/transaction.js';
@@ -42,7 +43,8 @@ export class GroupCommit {
       try {
         return await this.inOneTransaction(attempts);
       } catch (error) {
-        if (error instanceof DecisionFailed || !isWorthAnotherTry(error)) return this.apart(attempts, error);
+        const isOurs = error instanceof DecisionFailed || error instanceof Bug;
+        if (isOurs || !isWorthAnotherTry(error)) return this.apart(attempts, error);
         if (repeats >= this.settings.batchRepeatsMax) {
           return attempts.map(() => new Unavailable('the database cannot be reached', { cause: error }));
         }
