@@ -7,7 +7,7 @@ import type { Attempt } from './operation.js';
  *
  * Points, in the order of a transaction:
  * - `boarding`: a batch is about to begin its transaction; nothing is written yet;
- * - `keys_claimed`: the claims are inserted, the books still closed;
+ * - `keys_claimed`: the claims are inserted, the accounts are about to be locked;
  * - `books_opened`: the accounts are locked, nothing is decided;
  * - `outcomes_recorded`: everything is written, nothing committed;
  * - `committed`: it is true now, and nobody has been told;

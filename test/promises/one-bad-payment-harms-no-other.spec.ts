@@ -41,6 +41,23 @@ describe('one bad payment harms no other (F107)', () => {
     expect(await countRows(scene.sql)).toEqual(before);
   });
 
+  it('that meets a mistake of ours is not repeated as if the database had failed', async () => {
+    // The claimed row cannot be finished, and no error says so: only our own count does.
+    await scene.sql(`
+      CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+      CREATE TRIGGER swallow BEFORE UPDATE ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION swallow()`);
+    const engine = watchEngine();
+    const before = await countRows(scene.sql);
+    const failed = await scene.pay(api, 'swallowed');
+    engine.stop();
+    await scene.sql('DROP TRIGGER swallow ON idempotency_keys');
+
+    expect([failed.status, failed.json?.code]).toEqual([500, 'internal']);
+    expect(engine.repeatedBecauseOf()).toEqual([]);
+    expect(await countRows(scene.sql)).toEqual(before);
+    expect(isFirstAnswer(await scene.pay(api, 'swallowed'))).toBe(true);
+  });
+
   it.each(Object.entries(triggers))(
     'that fails %s, among 50 that share a transaction',
     async (when, trigger) => {
