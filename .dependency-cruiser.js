@@ -23,7 +23,13 @@ export default {
       name: 'product-knows-no-tests',
       severity: 'error',
       from: { path: '^(src|migrations)/' },
-      to: { path: '^(test|bench|start|lab)/' },
+      to: { path: '^(test|bench|start|lab|bank)/' },
+    },
+    {
+      name: 'the-bank-is-another-company',
+      severity: 'error',
+      from: { path: '^bank/' },
+      to: { path: '^(src|migrations|start|test)/' },
     },
   ],
   options: {

@@ -1,7 +1,7 @@
 /** Real Postgres, real sockets, real processes: one worker, since two cores are shared with all of them. */
 export default {
   testEnvironment: 'node',
-  roots: ['<rootDir>/src', '<rootDir>/test', '<rootDir>/start'],
+  roots: ['<rootDir>/src', '<rootDir>/test', '<rootDir>/start', '<rootDir>/bank'],
   testMatch: ['**/*.spec.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '^.+\\.ts$': '@swc/jest' },

@@ -4,6 +4,9 @@ import { Customers } from '../migrations/0001-customers.js';
 import { Ledger } from '../migrations/0002-ledger.js';
 import { Payments } from '../migrations/0003-payments.js';
 import { IdempotencyKeys } from '../migrations/0004-idempotency-keys.js';
+import { RecoveryPoints } from '../migrations/0005-recovery-points.js';
+import { Refunds } from '../migrations/0006-refunds.js';
+import { BankStatement } from '../migrations/0007-bank-statement.js';
 import { Account } from './ledger/account.entity.js';
 import { Transfer } from './ledger/transfer.entity.js';
 import { Payment } from './payments/payment.entity.js';
@@ -30,7 +33,7 @@ export function dataSourceOptions(settings: Needs): DataSourceOptions {
     url: settings.databaseUrl,
     applicationName: 'pay-sam',
     entities: [Account, Transfer, Payment, IdempotencyKey],
-    migrations: [Customers, Ledger, Payments, IdempotencyKeys],
+    migrations: [Customers, Ledger, Payments, IdempotencyKeys, RecoveryPoints, Refunds, BankStatement],
     migrationsTransactionMode: 'each',
     // The schema is written by hand, in /migrations.
     synchronize: false,

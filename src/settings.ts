@@ -88,6 +88,107 @@ export class Settings {
    */
   @IsInt() @Min(1) duplicatesFlushMs: number = 500;
 
+  /** Where the other bank is. Empty: there is none, and `rail: "bank"` is refused. */
+  @Matches(/^(https?:\/\/\S+)?$/, { message: 'must begin with http:// or https://' })
+  bankUrl: string = '';
+
+  /** What the other bank knows us by. A secret: it comes from the environment only, and is never logged. */
+  @IsString() bankApiKey: string = '';
+
+  /** How long a connection to the bank may take: a second is ten times the way around the world. */
+  @IsInt() @Min(1) bankConnectTimeoutMs: number = 1_000;
+
+  /**
+   * How long one request to the bank may take, the last byte of its answer included. Banks answer within half a
+   * second; one that has not within three will not, and is better asked what became of it.
+   */
+  @IsInt() @Min(1) bankRequestTimeoutMs: number = 3_000;
+
+  /**
+   * How long one call may take, with all of its requests and the waits between them: three requests that time out,
+   * and a second of waiting. Longer, and the lease has to grow with it.
+   */
+  @IsInt() @Min(1) bankTimeoutMs: number = 10_000;
+
+  /** Requests of one call at most, the first one included. What is then unknown is left to the completer. */
+  @IsInt() @Min(1) @Max(20) bankRequestsMax: number = 6;
+
+  /** The first wait before another request; it doubles, and is drawn between nothing and itself (full jitter). */
+  @IsInt() @Min(1) bankBackoffMs: number = 100;
+
+  /** The longest wait between two requests, whatever the bank's Retry-After asks for. */
+  @IsInt() @Min(1) bankBackoffMaxMs: number = 2_000;
+
+  /**
+   * Tokens for repeated requests, shared by all calls: a repeat costs 5, after a time-out 10, and each success
+   * gives one back (the constants of AWS's clients). An outage then costs the bank a hundred repeats, not a flood.
+   */
+  @IsInt() @Min(0) bankRetryTokens: number = 500;
+
+  /** Requests to the bank at once. With answers after 50 ms this is 2,000 a second; more would drown a small bank. */
+  @IsInt() @Min(1) @Max(10_000) bankRequestsAtOnceMax: number = 100;
+
+  /** Requests that may wait for their turn. Beyond, a call ends as not sent, and the completer tries later. */
+  @IsInt() @Min(0) bankWaitingMax: number = 2_000;
+
+  /** While most requests of the last seconds failed, none is made for this long; then one tries. */
+  @IsInt() @Min(1) bankBreakMs: number = 1_000;
+
+  /** Largest answer of the bank that is read. A transfer needs 300 bytes, a page of its statement 200 KiB. */
+  @IsInt() @Min(1_024) bankAnswerBytesMax: number = 1024 * 1024;
+
+  /**
+   * How long the bank promises to remember a reference. A payment older than this is only asked for, never sent
+   * again: the bank would take it for a new one. It is the bank's figure, less an hour for doubt.
+   */
+  @IsInt() @Min(0) bankMemoryMs: number = 23 * 60 * 60 * 1_000;
+
+  /**
+   * How long a holder may be silent before another takes over: milliseconds by the database's clock. The bank's
+   * time-out (10 s), twice, plus 10 s for a slow commit. Shorter, and a healthy payment is taken over; longer, and
+   * a caller waits for nothing. Start-up refuses a lease that the bank's time-out outlasts.
+   */
+  @IsInt() @Min(1) leaseMs: number = 30_000;
+
+  /** How long the first caller of a bank payment is kept waiting for its end before it is told 202. */
+  @IsInt() @Min(0) @Max(30_000) callerWaitMs: number = 10_000;
+
+  /** Bank payments on their way in this process. Beyond, 503 at once: each holds about 20 kB of memory. */
+  @IsInt() @Min(1) inFlightMax: number = 5_000;
+
+  /** Where completer, reaper and reconciler run: inside this API, or elsewhere, in `src/worker.ts` alone. */
+  @IsIn(['inside', 'elsewhere']) workers: string = 'inside';
+
+  /** How long the completer rests when it found nothing to do: the delay of a recovery, on top of the lease. */
+  @IsInt() @Min(1) sweepMs: number = 1_000;
+
+  /** Operations the completer drives at once. Twice what may be asked of the bank at once keeps that busy. */
+  @IsInt() @Min(1) recoveriesAtOnceMax: number = 200;
+
+  /**
+   * How often an operation is taken up again before it is parked for a person to look at. With waits that double
+   * to a minute this is about half an hour of asking. Attempts that could not reach the bank do not count.
+   */
+  @IsInt() @Min(1) recoveryAttemptsMax: number = 40;
+
+  /** The first wait before an operation is taken up again; it doubles, jittered. */
+  @IsInt() @Min(1) recoveryBackoffMs: number = 500;
+
+  /** The longest of those waits, while the bank answers with something that settles nothing. */
+  @IsInt() @Min(1) recoveryBackoffMaxMs: number = 60_000;
+
+  /** The longest of those waits while the bank cannot be reached: how late a backlog starts to drain. */
+  @IsInt() @Min(1) outageBackoffMaxMs: number = 3_000;
+
+  /** Rows the reaper deletes in one transaction: a few milliseconds of locks. */
+  @IsInt() @Min(1) @Max(100_000) reaperBatchMax: number = 1_000;
+
+  /** How long the reaper rests. Answers live for days: a minute more is nothing. */
+  @IsInt() @Min(1) reapEveryMs: number = 60_000;
+
+  /** How long the reconciler rests. A payment the bank does not know is better found in minutes than in days. */
+  @IsInt() @Min(1) reconcileEveryMs: number = 60_000;
+
   /** Largest request body. A payment needs 200 bytes. */
   @IsInt() @Min(1_024) bodyBytesMax: number = 64 * 1024;
 
@@ -126,6 +227,15 @@ export function readSettings(environment: NodeJS.ProcessEnv): Settings {
       `QUERY_TIMEOUT_MS (${settings.queryTimeoutMs}) must be above STATEMENT_TIMEOUT_MS ` +
         `(${settings.statementTimeoutMs}), or connections are dropped while the database still works`,
     );
+  }
+  if (settings.leaseMs <= settings.bankTimeoutMs) {
+    complaints.push(
+      `LEASE_MS (${settings.leaseMs}) must be above BANK_TIMEOUT_MS (${settings.bankTimeoutMs}), ` +
+        'or a payment is taken over while its first holder still waits for the bank',
+    );
+  }
+  if (settings.bankUrl !== '' && settings.bankApiKey === '') {
+    complaints.push('BANK_API_KEY must be set where BANK_URL is');
   }
   if (complaints.length > 0) throw new Error(`Settings: ${complaints.join('; ')}.`);
   return settings;
