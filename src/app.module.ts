@@ -4,7 +4,9 @@ import { TerminusModule } from '@nestjs/terminus';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { type Logger, pino } from 'pino';
 import { DataSource } from 'typeorm';
+import { BankClient } from './bank/bank.client.js';
 import { dataSourceOptions } from './data-source.js';
+import { createEngine } from './engine.js';
 import { ApiKeys } from './http/api-keys.js';
 import { AuthenticationGuard } from './http/authentication.guard.js';
 import { BodyPipe } from './http/body.pipe.js';
@@ -14,11 +16,16 @@ import { ProblemsController } from './http/problems.controller.js';
 import { OperationsController } from './idempotency/operations.controller.js';
 import { Engine } from './idempotency/run-operation.js';
 import { AccountsController } from './ledger/accounts.controller.js';
-import { closeBooks, openBooks } from './ledger/books.js';
 import { PaymentsController } from './payments/payments.controller.js';
+import { allWorkers, Workers } from './recovery/workers.js';
+import { WorkersInside } from './recovery/workers-inside.js';
 import { Settings } from './settings.js';
+import { MetricsController } from './telemetry/metrics.controller.js';
+import { Telemetry } from './telemetry/telemetry.js';
 
 const LOG = Symbol('log');
+/** The way to the other bank; null where there is none. */
+const BANK = Symbol('bank');
 
 /** The whole application, in one place. */
 @Module({})
@@ -36,6 +43,7 @@ export class AppModule {
         OperationsController,
         ProblemsController,
         HealthController,
+        MetricsController,
       ],
       providers: [
         { provide: Settings, useValue: settings },
@@ -44,11 +52,29 @@ export class AppModule {
         { provide: APP_PIPE, useClass: BodyPipe },
         ApiKeys,
         AuthenticationGuard,
+        { provide: BANK, useFactory: () => (settings.bankUrl === '' ? null : new BankClient(settings)) },
         {
           provide: Engine,
-          useFactory: (dataSource: DataSource) =>
-            new Engine(dataSource, { open: openBooks, close: closeBooks }, settings),
-          inject: [DataSource],
+          useFactory: (dataSource: DataSource, bank: BankClient | null) =>
+            createEngine(dataSource, bank, settings),
+          inject: [DataSource, BANK],
+        },
+        {
+          provide: WorkersInside,
+          useFactory: (dataSource: DataSource, engine: Engine, bank: BankClient | null) => {
+            const workers = allWorkers({ dataSource, settings, engine, bank });
+            return new WorkersInside(
+              engine,
+              bank,
+              settings.workers === 'inside' ? new Workers(workers) : null,
+            );
+          },
+          inject: [DataSource, Engine, BANK],
+        },
+        {
+          provide: Telemetry,
+          useFactory: (dataSource: DataSource, log: Logger) => new Telemetry(dataSource, log),
+          inject: [DataSource, LOG],
         },
       ],
     };

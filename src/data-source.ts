@@ -10,7 +10,7 @@ import { BankStatement } from '../migrations/0007-bank-statement.js';
 import { Account } from './ledger/account.entity.js';
 import { Transfer } from './ledger/transfer.entity.js';
 import { Payment } from './payments/payment.entity.js';
-import { IdempotencyKey } from './idempotency/idempotency-key.entity.js';
+import { Refund } from './payments/refund.entity.js';
 import type { Settings } from './settings.js';
 
 type Needs = Pick<Settings, 'databaseUrl'> &
@@ -32,7 +32,7 @@ export function dataSourceOptions(settings: Needs): DataSourceOptions {
     type: 'postgres',
     url: settings.databaseUrl,
     applicationName: 'pay-sam',
-    entities: [Account, Transfer, Payment, IdempotencyKey],
+    entities: [Account, Transfer, Payment, Refund],
     migrations: [Customers, Ledger, Payments, IdempotencyKeys, RecoveryPoints, Refunds, BankStatement],
     migrationsTransactionMode: 'each',
     // The schema is written by hand, in /migrations.

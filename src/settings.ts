@@ -12,6 +12,8 @@ export const limits = {
   accountIdLengthMax: 64,
   /** Largest amount of one payment, in minor units: £1,000,000.00. Above it, somebody mistyped. */
   amountMax: 100_000_000,
+  /** Seconds a caller may ask to be kept waiting. Proxies on the way give up after a minute, often after half of one. */
+  waitSecondsMax: 30,
   /** Entries in one page of a list. More costs one caller's patience and everybody's memory. */
   pageSizeMax: 100,
 } as const;

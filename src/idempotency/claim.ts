@@ -3,7 +3,17 @@ import { Bug } from '../bug.js';
 import { change, columns, run, type Statement } from '../database/statement.js';
 import { onlyInTransaction } from '../database/transaction.js';
 import { fingerprintVersion } from './fingerprint.js';
-import type { Answer, Attempt, Claim, Owner, Params, RecoveryPoint } from './operation.js';
+import type {
+  Answer,
+  Attempt,
+  Claim,
+  Held,
+  Owner,
+  Params,
+  RecoveryPoint,
+  State,
+  UnfinishedPoint,
+} from './operation.js';
 
 /**
  * Claims the keys of one batch inside `tx`. A rollback forgets all of these claims.
@@ -23,6 +33,7 @@ export async function claimKeys(
   attempts: readonly Attempt[],
   retentionMs: number,
 ): Promise<Attempt[]> {
+  if (attempts.length === 0) return [];
   const rows = attempts.map(attempt => ({
     ...attempt,
     operation: attempt.operation.name,
@@ -53,17 +64,38 @@ const insertKeys: Statement = {
     RETURNING attempt_id`,
 };
 
+/**
+ * Locks the keys that are still ours: those whose epoch nobody has raised. A row may have come further than
+ * its holder knows, when the answer to its own COMMIT was lost; it says how far.
+ *
+ * @returns a row, or `undefined` for a key that was taken over, in the order of `holders`
+ */
+export async function lockHeldKeys(
+  tx: EntityManager,
+  holders: readonly Held[],
+): Promise<(KeyRow | undefined)[]> {
+  if (holders.length === 0) return [];
+  const rows = holders.map(({ attempt, epoch }) => ({ ...attempt, epoch }));
+  const values = columns(rows, 'customerId', 'key', 'epoch');
+  return inOrderOf(rows, await run<FoundRow>(tx, selectHeldKeys, values));
+}
+
 /** Records definitive answers on their keys, in the transaction that made them true. */
 export async function recordAnswers(
   tx: EntityManager,
-  finished: readonly { claim: Claim; answer: Answer }[],
+  finished: readonly { claim: Claim; epoch: number; answer: Answer }[],
   at: Date,
 ): Promise<void> {
   if (finished.length === 0) return;
-  const rows = finished.map(({ claim: { attempt }, answer }) => ({ ...attempt, ...answer }));
-  const values = [...columns(rows, 'customerId', 'key', 'id', 'status', 'body'), at];
+  const rows = finished.map(({ claim, epoch, answer }) => ({
+    ...claim.attempt,
+    ...answer,
+    epoch,
+    expiresAt: claim.expiresAt,
+  }));
+  const values = [...columns(rows, 'customerId', 'key', 'epoch', 'status', 'body', 'expiresAt'), at];
   const recorded = await change(tx, writeAnswers, values);
-  if (recorded !== rows.length) throw new Bug('PS-101', 'a key claimed in this transaction is gone');
+  if (recorded !== rows.length) throw new Bug('PS-101', 'a key held in this transaction is gone');
 }
 
 const writeAnswers: Statement = {
@@ -71,10 +103,61 @@ const writeAnswers: Statement = {
   text: `
     UPDATE idempotency_keys AS k
        SET recovery_point = 'finished', response_status = done.status, response_body = done.body,
-           finished_at = $6::timestamptz
-      FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::smallint[], $5::text[])
-        AS done (customer_id, key, attempt_id, status, body)
-     WHERE k.customer_id = done.customer_id AND k.key = done.key AND k.attempt_id = done.attempt_id`,
+           finished_at = $7::timestamptz, expires_at = done.expires_at, locked_until = NULL
+      FROM unnest($1::uuid[], $2::text[], $3::int[], $4::smallint[], $5::text[], $6::timestamptz[])
+        AS done (customer_id, key, epoch, status, body, expires_at)
+     WHERE k.customer_id = done.customer_id AND k.key = done.key AND k.epoch = done.epoch`,
+};
+
+/** How far an operation has come that has not ended. */
+export interface Progress extends Owner {
+  readonly epoch: number;
+  readonly point: UnfinishedPoint | 'cancelled';
+  readonly state: State;
+  readonly mayBeSent: boolean;
+  /** Milliseconds from now, by the database's clock: a lease, or a wait. `null`: nobody is to take it up. */
+  readonly lockedForMs: number | null;
+  readonly parkedBecause: string | null;
+  readonly attemptsGivenBack: 0 | 1;
+}
+
+/** Records recovery points, waits, parking and cancelling on their keys. A stale epoch writes nothing. */
+export async function recordProgress(tx: EntityManager, progress: readonly Progress[]): Promise<void> {
+  if (progress.length === 0) return;
+  const rows = progress.map(row => ({ ...row, state: JSON.stringify(row.state) }));
+  const recorded = await change(
+    tx,
+    writeProgress,
+    columns(
+      rows,
+      'customerId',
+      'key',
+      'epoch',
+      'point',
+      'state',
+      'mayBeSent',
+      'lockedForMs',
+      'parkedBecause',
+      'attemptsGivenBack',
+    ),
+  );
+  if (recorded !== rows.length) throw new Bug('PS-101', 'a key held in this transaction is gone');
+}
+
+const writeProgress: Statement = {
+  name: 'record_progress',
+  text: `
+    UPDATE idempotency_keys AS k
+       SET recovery_point = reached.recovery_point, state = reached.state, may_be_sent = reached.may_be_sent,
+           locked_until = clock_timestamp() + reached.locked_for_ms * interval '1 millisecond',
+           parked_because = reached.parked_because,
+           attempts = greatest(1, k.attempts - reached.attempts_given_back),
+           expires_at = CASE reached.recovery_point WHEN 'cancelled' THEN 'infinity' ELSE k.expires_at END
+      FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::jsonb[], $6::boolean[], $7::float8[],
+                  $8::text[], $9::int[])
+        AS reached (customer_id, key, epoch, recovery_point, state, may_be_sent, locked_for_ms, parked_because,
+                    attempts_given_back)
+     WHERE k.customer_id = reached.customer_id AND k.key = reached.key AND k.epoch = reached.epoch`,
 };
 
 /** Takes claims back in the transaction that made them: a refused request leaves no row. */
@@ -92,17 +175,27 @@ const deleteClaims: Statement = {
      WHERE k.customer_id = refused.customer_id AND k.key = refused.key AND k.attempt_id = refused.attempt_id`,
 };
 
-/** A key row as a repeat finds it. `leaseLeftMs` is by the database's clock; below zero it has run out. */
+/** A key row as a repeat finds it. Times are told as durations, by the database's clock. */
 export interface KeyRow extends Owner {
   readonly operation: string;
   readonly fingerprint: Buffer;
   readonly params: Params;
   readonly recoveryPoint: RecoveryPoint;
+  readonly state: State;
   readonly attemptId: string;
+  readonly epoch: number;
+  readonly attempts: number;
+  readonly mayBeSent: boolean;
+  readonly ageMs: number;
+  /** Below zero it has run out. `null`: nobody holds it, because it has ended or is parked. */
   readonly leaseLeftMs: number | null;
+  readonly parkedBecause: string | null;
   readonly answer: Answer | null;
+  readonly createdAt: Date;
   readonly finishedAt: Date | null;
   readonly expiresAt: Date;
+  readonly duplicates: number;
+  readonly lastDuplicateAt: Date | null;
 }
 
 /**
@@ -110,51 +203,95 @@ export interface KeyRow extends Owner {
  * reaped: then there is `undefined` in its place, and the key may be claimed once more.
  */
 export async function readKeys(tx: EntityManager, owners: readonly Owner[]): Promise<(KeyRow | undefined)[]> {
-  const rows = await run<FoundRow>(tx, selectKeys, columns(owners, 'customerId', 'key'));
-  const found = new Map(rows.map(row => [ownerToString(row.customer_id, row.key), toKeyRow(row)]));
-  return owners.map(({ customerId, key }) => found.get(ownerToString(customerId, key)));
+  return inOrderOf(owners, await run<FoundRow>(tx, selectKeys, columns(owners, 'customerId', 'key')));
 }
 
-const selectKeys: Statement = {
+/** As of a key row: what is read wherever one is found, whoever asks. `k` is the row. */
+export const keyRowColumns = `
+  k.customer_id, k.key, k.operation, k.fingerprint, k.params, k.recovery_point, k.state, k.attempt_id, k.epoch,
+  k.attempts, k.may_be_sent, k.parked_because, k.response_status, k.response_body, k.created_at, k.finished_at,
+  k.duplicates, k.last_duplicate_at, nullif(k.expires_at, 'infinity') AS expires_at,
+  extract(epoch FROM clock_timestamp() - k.created_at) * 1000 AS age_ms,
+  extract(epoch FROM k.locked_until - clock_timestamp()) * 1000 AS lease_left_ms`;
+
+export const selectKeys: Statement = {
   name: 'read_keys',
   text: `
-    SELECT customer_id, key, operation, fingerprint, params, recovery_point, attempt_id,
-           extract(epoch FROM locked_until - clock_timestamp()) * 1000 AS lease_left_ms,
-           response_status, response_body, finished_at, expires_at
-      FROM idempotency_keys
+    SELECT ${keyRowColumns}
+      FROM idempotency_keys AS k
       JOIN unnest($1::uuid[], $2::text[]) AS wanted (customer_id, key) USING (customer_id, key)`,
 };
 
-interface FoundRow {
+const selectHeldKeys: Statement = {
+  name: 'lock_held_keys',
+  text: `
+    SELECT ${keyRowColumns}
+      FROM idempotency_keys AS k
+      JOIN unnest($1::uuid[], $2::text[], $3::int[]) AS held (customer_id, key, epoch)
+        USING (customer_id, key, epoch)
+     ORDER BY k.customer_id, k.key
+       FOR NO KEY UPDATE OF k`,
+};
+
+export interface FoundRow {
   customer_id: string;
   key: string;
-  operation: string;
-  fingerprint: Buffer;
-  params: Params;
+  operation: string | null;
+  fingerprint: Buffer | null;
+  params: Params | null;
   recovery_point: RecoveryPoint;
+  state: State | null;
   attempt_id: string;
-  lease_left_ms: string | null;
+  epoch: number;
+  attempts: number;
+  may_be_sent: boolean;
+  parked_because: string | null;
   response_status: 200 | 402 | null;
   response_body: string | null;
+  created_at: Date;
   finished_at: Date | null;
-  expires_at: Date;
+  expires_at: Date | null;
+  duplicates: number;
+  last_duplicate_at: Date | null;
+  age_ms: string;
+  lease_left_ms: string | null;
 }
 
-function toKeyRow(row: FoundRow): KeyRow {
+/** When a row goes that never does. The last date there is. */
+const never = new Date(8_640_000_000_000_000);
+
+/** A row as the database tells it, in our words. */
+export function toKeyRow(row: FoundRow): KeyRow {
   const { response_status: status, response_body: body } = row;
   return {
     customerId: row.customer_id,
     key: row.key,
-    operation: row.operation,
-    fingerprint: row.fingerprint,
-    params: row.params,
+    // A key that was cancelled before it was ever used belongs to no request.
+    operation: row.operation ?? '',
+    fingerprint: row.fingerprint ?? Buffer.alloc(0),
+    params: row.params ?? {},
     recoveryPoint: row.recovery_point,
+    state: row.state ?? {},
     attemptId: row.attempt_id,
+    epoch: row.epoch,
+    attempts: row.attempts,
+    mayBeSent: row.may_be_sent,
+    ageMs: Number(row.age_ms),
     leaseLeftMs: row.lease_left_ms === null ? null : Number(row.lease_left_ms),
+    parkedBecause: row.parked_because,
     answer: status !== null && body !== null ? { status, body } : null,
+    createdAt: row.created_at,
     finishedAt: row.finished_at,
-    expiresAt: row.expires_at,
+    expiresAt: row.expires_at ?? never,
+    duplicates: row.duplicates,
+    lastDuplicateAt: row.last_duplicate_at,
   };
+}
+
+/** The rows found, in the order in which they were asked for. */
+export function inOrderOf(owners: readonly Owner[], rows: readonly FoundRow[]): (KeyRow | undefined)[] {
+  const found = new Map(rows.map(row => [ownerToString(row.customer_id, row.key), toKeyRow(row)]));
+  return owners.map(({ customerId, key }) => found.get(ownerToString(customerId, key)));
 }
 
 /** One string for (customer, key), for maps. A UUID has a fixed length, so no two owners share one. */

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import { ownerToString, type KeyRow } from './claim.js';
+import { ownerToString } from './claim.js';
+import type { EndedRow } from './judge-repeat.js';
 import type { Attempt, Outcome, Owner } from './operation.js';
 
 /** What a row costs in memory besides its answer, roughly: parameters, fingerprint, map entry. */
@@ -12,7 +13,7 @@ const rowOverheadBytes = 600;
  * Rows enter when they are repeated, not when they are written: most keys are used once.
  */
 export class FinishedAnswers {
-  private readonly rows: LRUCache<string, KeyRow>;
+  private readonly rows: LRUCache<string, EndedRow>;
 
   constructor(bytesMax: number) {
     this.rows = new LRUCache({
@@ -21,21 +22,17 @@ export class FinishedAnswers {
     });
   }
 
-  find({ customerId, key }: Owner): KeyRow | undefined {
+  find({ customerId, key }: Owner): EndedRow | undefined {
     return this.rows.get(ownerToString(customerId, key));
   }
 
   /** Keeps what `attempt` was told. It asked for the same, so its fingerprint and parameters are the row's. */
   keep(attempt: Attempt, replayed: Outcome & { kind: 'replayed' }): void {
     this.rows.set(ownerToString(attempt.customerId, attempt.key), {
-      customerId: attempt.customerId,
-      key: attempt.key,
       operation: attempt.operation.name,
       fingerprint: attempt.fingerprint,
       params: attempt.params,
-      recoveryPoint: 'finished',
       attemptId: '',
-      leaseLeftMs: null,
       answer: replayed.answer,
       finishedAt: replayed.finishedAt,
       expiresAt: replayed.expiresAt,

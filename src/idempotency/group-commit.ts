@@ -5,9 +5,9 @@ import { Bus } from '../database/bus.js';
 import { isWorthAnotherTry, Unavailable, violatedConstraint } from '../database/failures.js';
 import { inTransaction } from '../database/transaction.js';
 import type { Settings } from '../settings.js';
-import { atomicPhase, DecisionFailed, type Seat } from './atomic-phase.js';
+import { atomicPhase, DecisionFailed, type Seat, type Step } from './atomic-phase.js';
 import { publish } from './events.js';
-import type { Attempt, Bookkeeping, Books } from './operation.js';
+import type { Bookkeeping, Books, Operation } from './operation.js';
 import { recall } from './recall.js';
 
 /**
@@ -17,72 +17,77 @@ import { recall } from './recall.js';
  *   safe even when the connection was lost during COMMIT: the claims tell what had been committed, and each
  *   attempt knows its own row by its attempt id.
  * - Anything else: some attempt cannot work. The batch is split until that one fails alone.
- * - The one exception: the payment of a reaped key still remembers it. That is a repeat, not a failure.
+ * - The one exception: what was done under a reaped key still remembers it. That is a repeat, not a failure.
  */
 export class GroupCommit {
-  private readonly bus: Bus<Attempt, Seat>;
+  private readonly bus: Bus<Step, Seat>;
 
   constructor(
     private readonly dataSource: DataSource,
     private readonly bookkeeping: Bookkeeping<Books>,
+    private readonly operations: ReadonlyMap<string, Operation>,
     private readonly settings: Settings,
   ) {
     const { batchSizeMax, batchesAtOnceMax, waitingMax } = settings;
-    this.bus = new Bus({ seatsMax: batchSizeMax, busesMax: batchesAtOnceMax, waitingMax }, attempts =>
-      this.drive(attempts),
+    this.bus = new Bus({ seatsMax: batchSizeMax, busesMax: batchesAtOnceMax, waitingMax }, steps =>
+      this.drive(steps),
     );
   }
 
   /** @throws StopFull, Unavailable: nothing is known to have happened, the key is as it was or finished */
-  commit(attempt: Attempt): Promise<Seat> {
-    return this.bus.board(attempt);
+  commit(step: Step): Promise<Seat> {
+    return this.bus.board(step);
   }
 
-  private async drive(attempts: readonly Attempt[]): Promise<(Seat | Error)[]> {
+  private async drive(steps: readonly Step[]): Promise<(Seat | Error)[]> {
     for (let repeats = 0; ; repeats += 1) {
       try {
-        return await this.inOneTransaction(attempts);
+        return await this.inOneTransaction(steps);
       } catch (error) {
         const isOurs = error instanceof DecisionFailed || error instanceof Bug;
-        if (isOurs || !isWorthAnotherTry(error)) return this.apart(attempts, error);
+        if (isOurs || !isWorthAnotherTry(error)) return this.apart(steps, error);
         if (repeats >= this.settings.batchRepeatsMax) {
-          return attempts.map(() => new Unavailable('the database cannot be reached', { cause: error }));
+          return steps.map(() => new Unavailable('the database cannot be reached', { cause: error }));
         }
-        publish('batch_repeated', attempts, error);
+        publish('batch_repeated', steps, { error });
         await sleep(Math.random() * 20 * 2 ** repeats);
       }
     }
   }
 
-  private async inOneTransaction(attempts: readonly Attempt[]): Promise<Seat[]> {
-    publish('boarding', attempts);
+  private async inOneTransaction(steps: readonly Step[]): Promise<Seat[]> {
+    publish('boarding', steps);
     const seats = await inTransaction(this.dataSource, this.settings, (tx, begun) =>
-      atomicPhase(tx, attempts, {
+      atomicPhase(tx, steps, {
         begun,
         bookkeeping: this.bookkeeping,
-        retentionMs: this.settings.answerRetentionMs,
+        operations: this.operations,
+        settings: this.settings,
       }),
     );
-    publish('committed', attempts);
+    publish('committed', steps);
     return seats;
   }
 
   /** Halves, and halves again: one attempt in a hundred that cannot work costs a dozen transactions, not a hundred. */
-  private async apart(attempts: readonly Attempt[], error: unknown): Promise<(Seat | Error)[]> {
-    const [only, ...others] = attempts;
+  private async apart(steps: readonly Step[], error: unknown): Promise<(Seat | Error)[]> {
+    const [only, ...others] = steps;
     if (only && others.length === 0) return [await this.recalled(only, error)];
-    publish('batch_split', attempts, error);
-    const middle = Math.ceil(attempts.length / 2);
-    return [...(await this.drive(attempts.slice(0, middle))), ...(await this.drive(attempts.slice(middle)))];
+    publish('batch_split', steps, { error });
+    const middle = Math.ceil(steps.length / 2);
+    return [...(await this.drive(steps.slice(0, middle))), ...(await this.drive(steps.slice(middle)))];
   }
 
   /** The answer of a key that was reaped, rebuilt from what its operation left behind; else the error it is. */
-  private async recalled(attempt: Attempt, error: unknown): Promise<Seat | Error> {
+  private async recalled({ attempt }: Step, error: unknown): Promise<Seat | Error> {
     const failure = Error.isError(error) ? error : new Error(String(error));
-    if (violatedConstraint(error) !== attempt.operation.memory.constraint) return failure;
+    const operations = [...this.operations.values()];
+    const violated = violatedConstraint(error);
+    if (!operations.some(({ memory }) => memory.constraint === violated)) return failure;
     try {
+      const retentionMs = this.settings.answerRetentionMs;
       const outcome = await inTransaction(this.dataSource, this.settings, tx =>
-        recall(tx, attempt, this.settings.answerRetentionMs),
+        recall(tx, attempt, { operations, retentionMs }),
       );
       return outcome ?? failure;
     } catch (cause) {

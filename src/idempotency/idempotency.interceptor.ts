@@ -11,9 +11,12 @@ import { Problem } from '../http/problem.js';
 import type { ProblemCode } from '../http/problems.js';
 import { InvalidKey, readIdempotencyKey } from './idempotency-key.js';
 import type { Answer, Outcome } from './operation.js';
+import { readPreference } from './prefer.js';
+import type { Patience } from './run-operation.js';
 
 interface RequestWithKey extends FastifyRequest {
   idempotencyKey?: string;
+  patience?: Patience | undefined;
 }
 
 /** The caller's idempotency key, for a handler. The interceptor has put it there. */
@@ -21,9 +24,14 @@ export const IdempotencyKeyOf = createParamDecorator((_: unknown, context: Execu
   return context.switchToHttp().getRequest<RequestWithKey>().idempotencyKey;
 });
 
+/** How long the caller would wait for a result, for a handler. `undefined`: it did not say. */
+export const PatienceOf = createParamDecorator((_: unknown, context: ExecutionContext) => {
+  return context.switchToHttp().getRequest<RequestWithKey>().patience;
+});
+
 /**
  * The HTTP edge of the engine, and no more: it reads the key, hands it on, and renders the outcome: the stored
- * 200 or 402, or a 409.
+ * 200 or 402, a 202 for what is still under way, or a 409.
  *
  * It never records anything. An interceptor that stores the answer after the handler has run is the tempting
  * wrong turn: a crash in between leaves a payment that its key knows nothing of.
@@ -35,7 +43,10 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const request = http.getRequest<RequestWithKey>();
     const reply = http.getResponse<FastifyReply>();
     const key = keyOf(request);
+    const preference = readPreference(request.headers.prefer);
     request.idempotencyKey = key;
+    request.patience = preference?.patience;
+    if (preference) reply.header('preference-applied', preference.applied);
     // Awaited here: a stream that outlives the wait for the database would keep each request in memory for long.
     return of(render(await lastValueFrom(next.handle()), key, reply));
   }
@@ -60,6 +71,11 @@ function render(outcome: Outcome, key: string, reply: FastifyReply): string {
   if (outcome.kind === 'refused') {
     throw new Problem(outcome.refusal.code as ProblemCode, outcome.refusal.detail);
   }
+  if (outcome.kind === 'cancelled') {
+    throw new Problem('operation_cancelled', 'This key was closed before anything was paid.', {
+      headers: { 'idempotency-key': key, 'idempotency-status': 'operation_cancelled' },
+    });
+  }
   const headers = {
     'idempotency-key': key,
     'idempotency-expires': outcome.expiresAt.toISOString(),
@@ -74,6 +90,15 @@ function render(outcome: Outcome, key: string, reply: FastifyReply): string {
         'idempotent-replayed': 'true',
         'idempotency-original-date': outcome.finishedAt.toISOString(),
       });
+    case 'pending':
+      void reply.status(202).headers({
+        ...headers,
+        'idempotency-status': 'in_progress',
+        'retry-after': String(outcome.retryAfterSeconds),
+        location: `/operations/${encodeURIComponent(key)}`,
+        'content-type': 'application/json; charset=utf-8',
+      });
+      return outcome.body;
     case 'collision':
       throw new Problem('collision_detected', collisionDetail(outcome.differsIn), {
         members: { differs_in: outcome.differsIn },

@@ -1,14 +1,34 @@
 import { randomUUID } from 'node:crypto';
-import type { OnApplicationShutdown } from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BeforeApplicationShutdown, OnApplicationShutdown } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
+import { Bug } from '../bug.js';
+import { StopFull } from '../database/bus.js';
 import { Unavailable } from '../database/failures.js';
 import type { Settings } from '../settings.js';
+import type { Seat } from './atomic-phase.js';
+import { cancelOperation, type Cancellation } from './cancel.js';
+import type { KeyRow } from './claim.js';
+import { Drive, isLeft, type Driven } from './drive.js';
 import { Duplicates } from './duplicates.js';
-import { FinishedAnswers } from './finished-answers.js';
+import { publish } from './events.js';
 import { fingerprint } from './fingerprint.js';
+import { FinishedAnswers } from './finished-answers.js';
 import { GroupCommit } from './group-commit.js';
-import { judgeRepeat } from './judge-repeat.js';
-import type { Attempt, Bookkeeping, Books, Operation, Outcome, Owner, Params } from './operation.js';
+import { judgeEnded, judgeRepeat } from './judge-repeat.js';
+import { LookUp } from './look-up.js';
+import type {
+  Attempt,
+  Bookkeeping,
+  Books,
+  Held,
+  Operation,
+  Outcome,
+  Outside,
+  Owner,
+  Params,
+} from './operation.js';
+import { takeOverAbandoned } from './take-over.js';
 
 /**
  * How often an attempt may claim again because the row it lost to was taken back. Each time, somebody else got
@@ -16,24 +36,59 @@ import type { Attempt, Bookkeeping, Books, Operation, Outcome, Owner, Params } f
  */
 const claimsMax = 100;
 
+/** How often a waiting caller looks whether somebody else has ended the operation, in milliseconds. */
+const lookEveryMs = 100;
+
+/** What may be done, what it is done with, and what calls may reach. */
+export interface World {
+  readonly operations: readonly Operation[];
+  readonly bookkeeping: Bookkeeping<Books>;
+  readonly outside: Outside;
+}
+
+/** How long a caller waits for an operation that reaches out: milliseconds, if it is the first, and if a repeat. */
+export interface Patience {
+  readonly firstMs: number;
+  readonly repeatMs: number;
+}
+
 /**
  * Runs operations exactly once.
  *
- *     attempt ─┬─▶ known to be finished ────────────────▶ replayed | collision
+ *     attempt ─┬─▶ known to be finished ─────────────────▶ replayed | collision
  *              │
- *              └─▶ shares a transaction ─┬─ claimed ────▶ completed | refused (claim taken back)
- *                        ▲               ├─ a repeat ───▶ replayed | collision | in progress
- *                        └───────────────┴─ row gone: claims again
+ *              └─▶ shares a transaction ─┬─ claimed ─────▶ completed | refused (claim taken back)
+ *                   ▲       ▲            ├─ a repeat ────▶ replayed | collision | in progress | cancelled
+ *                   │       └────────────┴─ row gone: claims again
+ *                   │                    │
+ *                   │                    └─ held: a recovery point is reached, or an abandoned key taken over
+ *                   │                         │
+ *                   └─────── record ◀────── call          no transaction, no connection (drive.ts)
+ *                               │
+ *                               ├─▶ completed | held again
+ *                               ├─▶ postponed | parked    held no longer: the completer or a repeat goes on, later
+ *                               └─▶ fenced                taken over meanwhile: nothing was written
  *
- * Every end but an error is an outcome, returned. What is returned has been committed.
+ * Every end but an error is an outcome, returned. What is returned has been committed. A caller whose wait is over
+ * is told `pending`, and its operation goes on without it.
  */
-export class Engine implements OnApplicationShutdown {
+export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown {
+  private readonly operations: ReadonlyMap<string, Operation>;
   private readonly transactions: GroupCommit;
+  private readonly driving: Drive;
+  private readonly lookUp: LookUp;
   private readonly finished: FinishedAnswers;
   private readonly duplicates: Duplicates;
 
-  constructor(dataSource: DataSource, bookkeeping: Bookkeeping<Books>, settings: Settings) {
-    this.transactions = new GroupCommit(dataSource, bookkeeping, settings);
+  constructor(
+    private readonly dataSource: DataSource,
+    { operations, bookkeeping, outside }: World,
+    private readonly settings: Settings,
+  ) {
+    this.operations = new Map(operations.map(operation => [operation.name, operation]));
+    this.transactions = new GroupCommit(dataSource, bookkeeping, this.operations, settings);
+    this.driving = new Drive(this.transactions, outside, settings);
+    this.lookUp = new LookUp(dataSource, settings);
     this.finished = new FinishedAnswers(settings.answersCachedBytes);
     this.duplicates = new Duplicates(dataSource, settings.duplicatesFlushMs);
   }
@@ -42,7 +97,8 @@ export class Engine implements OnApplicationShutdown {
    * @throws StopFull: too many are waiting, nothing was done. Unavailable: the database could not be reached,
    *   and whether it happened is not known; the same key will tell. Anything else is a mistake in our code.
    */
-  async run<P extends Params>(operation: Operation<P>, owner: Owner, params: P): Promise<Outcome> {
+  async run<P extends Params>(operation: Operation<P>, owner: Owner, call: Call<P>): Promise<Outcome> {
+    const { params, patience = { firstMs: this.settings.callerWaitMs, repeatMs: 0 } } = call;
     const attempt: Attempt<P> = {
       ...owner,
       id: randomUUID(),
@@ -50,37 +106,131 @@ export class Engine implements OnApplicationShutdown {
       params,
       fingerprint: fingerprint(operation.name, params),
     };
-    const outcome = this.answerFromMemory(attempt) ?? (await this.claimUntilSettled(attempt));
+    const outcome = this.answerFromMemory(attempt) ?? (await this.carryOut(attempt, patience));
     if (isRepeat(outcome)) this.duplicates.count(attempt);
+    publish('answered', [{ attempt, held: null }], { outcome: outcome.kind });
     return outcome;
   }
 
-  /** Writes down the repeats counted so far, so that whoever reads the key next sees them. */
-  writeDuplicates(): Promise<void> {
-    return this.duplicates.flush();
+  /** Closes a key: what was certainly not sent is undone, a key never seen is never taken any more. */
+  cancel(owner: Owner): Promise<Cancellation> {
+    const { dataSource, operations, transactions, lookUp, settings } = this;
+    return cancelOperation(owner, { dataSource, operations, transactions, lookUp, settings });
   }
 
-  /** Nest calls this when everything in flight has been answered. */
-  onApplicationShutdown(): Promise<void> {
-    return this.duplicates.flush();
+  /** The key's row, with the repeats counted so far written down. */
+  async lookAt(owner: Owner): Promise<KeyRow | undefined> {
+    await this.duplicates.flush();
+    return this.lookUp.row(owner);
   }
 
-  private answerFromMemory(attempt: Attempt): Outcome | undefined {
+  /** Takes over up to `limit` operations whose holders have gone. Whoever does must drive them. */
+  async takeOver(limit: number): Promise<Held[]> {
+    const { dataSource, operations, settings } = this;
+    const taken = await takeOverAbandoned(dataSource, operations, { limit, patience: settings });
+    for (const held of taken) publish('taken_over', [{ attempt: held.attempt, held }]);
+    return taken;
+  }
+
+  /** Drives an operation as far as it can come now: the same for a request and for the completer. */
+  drive(held: Held): Promise<Driven> {
+    return this.driving.start(held);
+  }
+
+  /** Nest calls this first: what is under way gets a part of the grace time to come to its end. */
+  beforeApplicationShutdown(): void {
+    this.driving.stopAfter(this.settings.shutdownGraceMs / 2);
+  }
+
+  /** Nest calls this when every caller has been answered. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.driving.ended();
+    await this.duplicates.flush();
+  }
+
+  private answerFromMemory(attempt: Attempt): Outcome | null {
     const row = this.finished.find(attempt);
-    return row && judgeRepeat(attempt, row);
+    return row ? judgeEnded(attempt, row) : null;
   }
 
-  private async claimUntilSettled(attempt: Attempt): Promise<Outcome> {
+  private async carryOut(attempt: Attempt, { firstMs, repeatMs }: Patience): Promise<Outcome> {
+    const { operation, params } = attempt;
+    if (operation.reachesOut(params) && this.driving.count >= this.settings.inFlightMax) throw new StopFull();
+    const began = performance.now();
+    for (;;) {
+      const seat = await this.claimUntilSettled(attempt);
+      const end = seat.kind === 'held' ? await this.driveUntil(began + firstMs, seat.held) : seat;
+      if (end.kind === 'replayed') this.finished.keep(attempt, end);
+      if (end.kind !== 'in_progress' && end.kind !== 'left') return end;
+      if (await this.changesUntil(began + repeatMs, attempt)) continue;
+      return end.kind === 'left' ? this.pending(attempt, end.retryAfterSeconds) : end;
+    }
+  }
+
+  private async claimUntilSettled(attempt: Attempt): Promise<Outcome | (Seat & { kind: 'held' })> {
+    const { decide } = attempt.operation.phases.started;
     for (let claims = 0; claims < claimsMax; claims += 1) {
-      const seat = await this.transactions.commit(attempt);
+      const seat = await this.transactions.commit({ attempt, held: null, decide });
       if (seat.kind === 'claim_again') continue;
-      if (seat.kind === 'replayed') this.finished.keep(attempt, seat);
+      if (isLeft(seat)) throw new Bug('PS-106', `a first phase ended as ${seat.kind}`);
       return seat;
     }
     throw new Unavailable('this key changes hands too fast');
   }
+
+  /** Drives, and waits for it no longer than `until`. It goes on when nobody waits any more. */
+  private async driveUntil(
+    until: number,
+    held: Held,
+  ): Promise<Outcome | { kind: 'left'; retryAfterSeconds: number }> {
+    const driven = this.drive(held);
+    const end = await within(until - performance.now(), driven);
+    if (end && !isLeft(end)) return end;
+    // While it is still being driven, its end may come at any moment.
+    return { kind: 'left', retryAfterSeconds: end?.kind === 'postponed' ? end.retryAfterSeconds : 1 };
+  }
+
+  /** @returns whether the operation has ended, or may be taken over, before `until` */
+  private async changesUntil(until: number, attempt: Attempt): Promise<boolean> {
+    for (;;) {
+      const left = until - performance.now();
+      if (left <= 0) return false;
+      await sleep(Math.min(lookEveryMs, left));
+      const row = await this.lookUp.row(attempt);
+      const verdict = row && judgeRepeat(attempt, row);
+      if (verdict?.kind !== 'in_progress' && verdict?.kind !== 'own') return true;
+    }
+  }
+
+  private async pending(attempt: Attempt, retryAfterSeconds: number): Promise<Outcome> {
+    const { interim } = attempt.operation.memory;
+    const body = (await interim?.(this.dataSource.manager, attempt)) ?? null;
+    // Read after it: what could not be shown as pending any more has ended by now.
+    const row = await this.lookUp.row(attempt);
+    const ended = row && judgeEnded(attempt, row);
+    if (ended) return ended;
+    if (row?.recoveryPoint === 'cancelled') return { kind: 'cancelled' };
+    if (!row || body === null) throw new Bug('PS-107', 'an operation is neither pending nor at its end');
+    return { kind: 'pending', body, retryAfterSeconds, expiresAt: row.expiresAt };
+  }
+}
+
+interface Call<P extends Params> {
+  readonly params: P;
+  readonly patience?: Patience | undefined;
 }
 
 function isRepeat({ kind }: Outcome): boolean {
-  return kind !== 'completed' && kind !== 'refused';
+  return kind !== 'completed' && kind !== 'refused' && kind !== 'pending';
+}
+
+/** @returns `null` when it takes longer. The promise itself goes on. */
+async function within<Result>(ms: number, promise: Promise<Result>): Promise<Result | null> {
+  const over = new AbortController();
+  const { signal } = over;
+  try {
+    return await Promise.race([promise, sleep(Math.max(0, ms), null, { signal }).catch(() => null)]);
+  } finally {
+    over.abort();
+  }
 }

@@ -14,6 +14,10 @@ export class Transfer {
   @Column('uuid', { name: 'payment_id', nullable: true })
   paymentId!: string | null;
 
+  /** Set where money of that payment goes back. */
+  @Column('uuid', { name: 'refund_id', nullable: true })
+  refundId!: string | null;
+
   @Column('text', { name: 'debit_account_id' })
   debitAccountId!: string;
 

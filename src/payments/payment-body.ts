@@ -30,9 +30,10 @@ export class PaymentBody {
   @IsOptional()
   from?: string | null;
 
-  @IsIn(['ledger'], { message: 'must be "ledger"' })
+  /** `ledger`: both accounts are in our books. `bank`: the payee is at another bank. */
+  @IsIn(['ledger', 'bank'], { message: 'must be "ledger" or "bank"' })
   @IsOptional()
-  rail?: 'ledger' | null;
+  rail?: 'ledger' | 'bank' | null;
 
   @Characters(0, limits.referenceLengthMax)
   @IsString({ message: 'must be a string' })

@@ -1,11 +1,13 @@
 import type { EntityManager } from 'typeorm';
+import type { BankAnswer, BankOrder } from '../bank/bank.client.js';
+import { Bug } from '../bug.js';
 import { newId } from '../database/new-id.js';
-import { problemToJson } from '../http/problem.js';
-import type { ProblemCode } from '../http/problems.js';
-import type { Answer, Claim, Decision, Operation, Owner, Recalled } from '../idempotency/operation.js';
+import type { CallPhase, Claim, Decision, Held, Operation, Owner, Recalled } from '../idempotency/operation.js';
 import { balanceOf } from '../ledger/account.entity.js';
-import type { Books } from '../ledger/books.js';
+import { bankAccount, type Books } from '../ledger/books.js';
+import type { Transfer } from '../ledger/transfer.entity.js';
 import { limits } from '../settings.js';
+import { answerFor, refuse } from './answer.js';
 import { Payment, paymentToJson } from './payment.entity.js';
 
 /** What the caller asked for, every default spelled out: this is what is fingerprinted and stored. */
@@ -15,9 +17,24 @@ export type PaymentParams = {
   /** Minor units. */
   readonly amount: number;
   readonly currency: string;
-  readonly rail: 'ledger';
+  readonly rail: 'ledger' | 'bank';
   readonly reference: string | null;
 };
+
+/** The way to the other bank, and how long that promises to remember a reference, in milliseconds. */
+export interface BankRail {
+  readonly bank: Bank;
+  readonly bankMemoryMs: number;
+}
+
+/** As much of the bank's client as a payment needs. */
+export interface Bank {
+  pay(
+    order: BankOrder,
+    options: { mayBeSent: boolean; maySend: boolean; signal: AbortSignal },
+  ): Promise<BankAnswer>;
+  settlement(order: BankOrder, transferId: string, options: { signal: AbortSignal }): Promise<BankAnswer>;
+}
 
 /**
  * The life of a payment. Start reading here.
@@ -25,27 +42,45 @@ export type PaymentParams = {
  * A caller has sent `POST /payments` with an idempotency key. By now the caller is authenticated, the key is
  * well formed and the body is valid. The engine begins a transaction and inserts the key's row: if somebody
  * was there before, the caller gets their answer and this file is never reached. Otherwise the key is ours, the
- * two accounts are locked, and `pay` decides. Then the engine writes what was decided (the payment, its
- * transfer, both balances, and the answer on the key's row) and commits. Only then does the caller hear of it.
+ * accounts are locked, and `open` decides. Then the engine writes what was decided (the payment, its transfer, the
+ * balances, and the answer or the recovery point on the key's row) and commits. Only then does anybody hear of it.
  *
- * All of that is one transaction, so there is no moment at which Sam has the money and the key does not know,
- * or the key says paid and Sam has nothing. And since nobody is asked outside this database, the transaction is
- * shared with whoever else is paying at that moment.
+ * **Rail ledger:** both accounts are in our books, and all of that is one transaction. There is no moment at which
+ * Sam has the money and the key does not know, or the key says paid and Sam has nothing. And since nobody is asked
+ * outside this database, the transaction is shared with whoever else is paying at that moment.
+ *
+ * **Rail bank:** the money leaves through another company's books, and no transaction spans both. So the payment
+ * goes from one recovery point to the next, each a fact that is committed before the next step is taken:
+ *
+ *     started ── open ──▶ funds_reserved ── askBankToPay ──▶ transfer_sent ── askWhetherSettled ──▶ finished
+ *
+ * Commit, call, commit. Whatever dies in between, somebody takes the payment up at the last point reached and makes
+ * the same call again, under the same reference: the payment's own id, which the bank recognises. What the bank
+ * says is final only when it says yes or no. A time-out is neither.
  */
-export const takePayment: Operation<PaymentParams, Books> = {
+export const takePayment: Operation<PaymentParams, Books, BankRail> = {
   name: 'payment',
-  accounts: ({ from, to }) => [from, to],
+  needs: ({ customerId, params: { from, to, currency, rail } }, { payment_id: id }) =>
+    id === undefined
+      ? { accounts: rail === 'ledger' ? [from, to] : [from, bankAccount(currency)] }
+      : { payments: [{ customerId, id }] },
+  reachesOut: ({ rail }) => rail === 'bank',
   phases: {
-    started: { kind: 'atomic', decide: pay },
+    started: { kind: 'atomic', decide: open },
+    funds_reserved: { kind: 'call', call: askBankToPay, record: recordSent } satisfies BankCall,
+    transfer_sent: { kind: 'call', call: askWhetherSettled, record: recordSettled } satisfies BankCall,
   },
-  memory: { constraint: 'payments_remember_their_key', recall: recallPayment },
+  cancel,
+  memory: { constraint: 'payments_remember_their_key', recall: recallPayment, interim: interimPayment },
 };
+
+type BankCall = CallPhase<PaymentParams, Books, BankRail, BankAnswer>;
 
 /**
  * Decides one payment over the open books. It may run again, when the transaction is repeated; until COMMIT
  * nothing it did is true.
  */
-function pay(books: Books, claim: Claim<PaymentParams>): Decision {
+function open(books: Books, claim: Claim<PaymentParams>): Decision {
   const { attempt, at } = claim;
   const { from, to, currency, rail, reference } = attempt.params;
   const amount = BigInt(attempt.params.amount);
@@ -58,11 +93,12 @@ function pay(books: Books, claim: Claim<PaymentParams>): Decision {
   if (payer?.customerId !== attempt.customerId) {
     return refuse('not_found', 'from: you have no account with this id.');
   }
-  const payee = books.account(to);
-  if (payee?.kind !== 'customer' || payee === payer) {
+  // Whom the other bank can pay, only the other bank knows.
+  const payee = books.account(rail === 'ledger' ? to : bankAccount(currency));
+  if (rail === 'ledger' && (payee?.kind !== 'customer' || payee === payer)) {
     return refuse('unknown_payee', 'to: there is no account with this id that you could pay.');
   }
-  if (payer.currency !== currency || payee.currency !== currency) {
+  if (payer.currency !== currency || payee?.currency !== currency) {
     return refuse('currency_mismatch', 'currency: both accounts must hold the currency of the payment.');
   }
 
@@ -84,40 +120,147 @@ function pay(books: Books, claim: Claim<PaymentParams>): Decision {
     createdAt: at,
     completedAt: at,
   };
+  books.enter(payment);
 
   // A decline is an answer like any other: it is stored, and a repeat is declined again, whatever the balance
   // is by then.
   if (balanceOf(payer).available < amount) {
-    payment.status = 'declined';
-    payment.declineCode = 'insufficient_funds';
-    payment.declineMessage = 'The account does not hold enough money.';
-    books.enter(payment);
-    return { kind: 'finish', answer: answerFor(payment) };
+    return declined(payment, 'insufficient_funds', 'The account does not hold enough money.');
   }
 
-  books.enter(payment);
-  books.post({
-    id: newId(),
-    customerId: attempt.customerId,
-    paymentId: payment.id,
-    debitAccountId: from,
-    creditAccountId: to,
-    currency,
-    amount,
-    state: 'posted',
+  const transfer: Transfer = {
+    ...transferOf(payment, newId()),
+    state: rail === 'ledger' ? 'posted' : 'pending',
     createdAt: at,
-  });
-  return { kind: 'finish', answer: answerFor(payment) };
+  };
+  if (rail === 'ledger') {
+    books.post(transfer);
+    return finish(payment);
+  }
+
+  // From here on the money is promised: nobody else can spend it, and the bank has not been asked yet.
+  payment.status = 'pending';
+  payment.completedAt = null;
+  books.reserve(transfer);
+  return {
+    kind: 'advance',
+    to: 'funds_reserved',
+    state: { payment_id: payment.id, transfer_id: transfer.id },
+  };
 }
 
-/** The answer to a payment's caller: 200 with the payment, or 402 with a problem that carries it. */
-function answerFor(payment: Payment): Answer {
-  const json = paymentToJson(payment);
-  if (payment.status !== 'declined') return { status: 200, body: JSON.stringify(json) };
-  const problem = problemToJson(payment.declineCode as ProblemCode, payment.declineMessage ?? '', {
-    payment: json,
-  });
-  return { status: 402, body: JSON.stringify(problem) };
+/** Asks the bank to pay. After a crash it asks first whether it was asked before. */
+function askBankToPay(
+  { bank, bankMemoryMs }: BankRail,
+  held: Held<PaymentParams>,
+  signal: AbortSignal,
+): Promise<BankAnswer> {
+  const { mayBeSent, ageMs } = held;
+  // Past the bank's own memory, the same reference would be a new payment there. Then it is only asked about.
+  return bank.pay(orderOf(held), { mayBeSent, maySend: !mayBeSent || ageMs < bankMemoryMs, signal });
+}
+
+/** What the bank said, made a fact: it has the money's transfer, or it declined, or nothing is known yet. */
+function recordSent(books: Books, claim: Claim<PaymentParams>, answer: BankAnswer): Decision {
+  if (answer.kind !== 'done' || answer.transfer.status !== 'accepted')
+    return recordSettled(books, claim, answer);
+  return {
+    kind: 'advance',
+    to: 'transfer_sent',
+    state: { ...claim.state, bank_transfer_id: answer.transfer.id },
+  };
+}
+
+/** A bank accepts first, and settles, or sends the money back, a while later. */
+function askWhetherSettled({ bank }: BankRail, held: Held<PaymentParams>, signal: AbortSignal) {
+  return bank.settlement(orderOf(held), held.state.bank_transfer_id ?? '', { signal });
+}
+
+/** The end: the promise to the bank is kept, or taken back. Only a yes or a no of the bank's gets here. */
+function recordSettled(books: Books, claim: Claim<PaymentParams>, answer: BankAnswer): Decision {
+  switch (answer.kind) {
+    case 'not_sent':
+    case 'unknown':
+      return { kind: 'postpone', because: answer.kind, reason: answer.reason };
+    case 'contradicted':
+      return { kind: 'park', reason: answer.reason };
+    case 'declined':
+      return release(books, claim, `The other bank declined: ${answer.code}.`);
+    case 'done':
+      break;
+  }
+  const { id, status } = answer.transfer;
+  if (status === 'accepted') {
+    return { kind: 'postpone', because: 'not_yet', reason: 'the bank has not settled it yet' };
+  }
+  const payment = reservedPayment(books, claim);
+  payment.bankTransferId = id;
+  if (status === 'returned') return release(books, claim, 'The other bank sent the money back.');
+  payment.status = 'succeeded';
+  payment.completedAt = claim.at;
+  books.postReserved(transferOf(payment, claim.state.transfer_id));
+  return finish(payment);
+}
+
+/** A definitive no. The caller may try again with a new key. */
+function release(books: Books, claim: Claim<PaymentParams>, why: string): Decision {
+  const payment = reservedPayment(books, claim);
+  payment.completedAt = claim.at;
+  books.voidReserved(transferOf(payment, claim.state.transfer_id));
+  return declined(payment, 'declined_by_bank', why);
+}
+
+/** The caller has changed its mind, and it is certain that the bank was never asked. */
+function cancel(books: Books, claim: Claim<PaymentParams>): Decision {
+  const payment = reservedPayment(books, claim);
+  payment.status = 'cancelled';
+  payment.completedAt = claim.at;
+  books.voidReserved(transferOf(payment, claim.state.transfer_id));
+  return { kind: 'cancel' };
+}
+
+function finish(payment: Payment): Decision {
+  return { kind: 'finish', answer: answerFor(payment, paymentToJson(payment)) };
+}
+
+function declined(payment: Payment, code: 'insufficient_funds' | 'declined_by_bank', why: string): Decision {
+  payment.status = 'declined';
+  payment.declineCode = code;
+  payment.declineMessage = why;
+  return finish(payment);
+}
+
+/** The payment that `open` entered, locked, and about to be changed. */
+function reservedPayment(books: Books, { attempt, state }: Claim<PaymentParams>): Payment {
+  const payment = books.payment({ customerId: attempt.customerId, id: state.payment_id ?? '' });
+  if (payment?.status !== 'pending') throw new Bug('PS-301', 'a payment under way is not pending');
+  books.change(payment);
+  return payment;
+}
+
+/** Double entry: what the payer loses, the payee gains, or the account that stands for the other bank. */
+function transferOf(payment: Payment, id: string | undefined): Transfer {
+  if (id === undefined) throw new Bug('PS-302', 'a payment under way has lost its transfer');
+  const { customerId, fromAccountId, toAccountId, currency, amount, rail } = payment;
+  return {
+    id,
+    customerId,
+    paymentId: payment.id,
+    refundId: null,
+    debitAccountId: fromAccountId,
+    creditAccountId: rail === 'ledger' ? toAccountId : bankAccount(currency),
+    currency,
+    amount,
+    state: 'pending',
+    createdAt: payment.createdAt,
+  };
+}
+
+/** The reference is the payment's own id: chosen once, in the transaction that opened it. Never the caller's key. */
+function orderOf({ attempt: { params }, state }: Held<PaymentParams>): BankOrder {
+  const { payment_id: reference } = state;
+  if (reference === undefined) throw new Bug('PS-303', 'a payment under way has lost its id');
+  return { reference, amount: BigInt(params.amount), currency: params.currency, creditor: params.to };
 }
 
 /**
@@ -126,15 +269,17 @@ function answerFor(payment: Payment): Answer {
  */
 async function recallPayment(tx: EntityManager, owner: Owner): Promise<Recalled<PaymentParams> | null> {
   const payment = await tx.findOneBy(Payment, { customerId: owner.customerId, idempotencyKey: owner.key });
-  if (!payment?.completedAt) return null;
-  const { fromAccountId: from, toAccountId: to, currency, reference } = payment;
+  if (!payment?.completedAt || payment.status === 'cancelled') return null;
+  const { fromAccountId: from, toAccountId: to, currency, rail, reference } = payment;
   return {
-    params: { from, to, amount: Number(payment.amount), currency, rail: 'ledger', reference },
-    answer: answerFor(Object.assign(payment, { refunded: 0n })),
+    params: { from, to, amount: Number(payment.amount), currency, rail, reference },
+    answer: answerFor(payment, paymentToJson({ ...payment, refunded: 0n })),
     finishedAt: payment.completedAt,
   };
 }
 
-function refuse(code: ProblemCode, detail: string): Decision {
-  return { kind: 'refuse', refusal: { code, detail } };
+/** The payment as it is while nobody knows how it ends. */
+async function interimPayment(tx: EntityManager, owner: Owner): Promise<string | null> {
+  const payment = await tx.findOneBy(Payment, { customerId: owner.customerId, idempotencyKey: owner.key });
+  return payment?.status === 'pending' ? JSON.stringify(paymentToJson(payment)) : null;
 }
