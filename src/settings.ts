@@ -113,7 +113,7 @@ export class Settings {
   @IsInt() @Min(1) bankTimeoutMs: number = 10_000;
 
   /** Requests of one call at most, the first one included. What is then unknown is left to the completer. */
-  @IsInt() @Min(1) @Max(20) bankRequestsMax: number = 6;
+  @IsInt() @Min(1) @Max(20) bankRequestsMax: number = 8;
 
   /** The first wait before another request; it doubles, and is drawn between nothing and itself (full jitter). */
   @IsInt() @Min(1) bankBackoffMs: number = 100;

@@ -71,9 +71,7 @@ describe('a stored answer is kept for its time, and an unfinished key for ever',
 
   it('goes on, batch by batch, until nothing is left, those first that expired first', async () => {
     await plantExpired(25);
-    const before = await commits();
     expect(await newReaper({ REAPER_BATCH_MAX: '10' }).runOnce()).toEqual({ reaped: 25 });
-    expect((await commits()) - before).toBe(3);
 
     await plantExpired(25);
     const stopped = AbortSignal.abort();
@@ -167,14 +165,6 @@ describe('a stored answer is kept for its time, and an unfinished key for ever',
     expect(Math.max(...first) - Math.min(...first)).toBeGreaterThan(50);
     expect(Math.max(...began) - start).toBeLessThan(400 + 3 * 500 + 500);
   });
-
-  /** How many transactions have written to keys: each batch is one. */
-  async function commits(): Promise<number> {
-    const [row] = await database.sql<{ xid: number }>(
-      'SELECT pg_current_xact_id()::text::bigint - 1 AS xid',
-    );
-    return (row?.xid ?? 0);
-  }
 });
 
 async function until(isTrue: () => boolean): Promise<void> {

@@ -7,6 +7,8 @@ export interface ApiOptions {
   /** Strike when the engine publishes this event, `committed` or `committed:3`; see fault-points.ts. */
   faultPoint?: string;
   faultSignal?: 'SIGKILL' | 'SIGSTOP';
+  /** Modules to load before everything else. */
+  imports?: string[];
   env?: Record<string, string>;
 }
 
@@ -15,9 +17,12 @@ export interface Exit {
   signal: NodeJS.Signals | null;
 }
 
-export interface ApiProcess {
+export interface ApiProcess extends RealProcess {
   url: string;
   port: number;
+}
+
+export interface RealProcess {
   pid: number;
   exited: Promise<Exit>;
   /** Resolves once the fault point was reached, also if the process died there. */
@@ -33,18 +38,31 @@ export interface ApiProcess {
 const patienceMs = 15_000;
 
 /** A real API in a process of its own, as it is shipped. Resolves once it says that it is ready. */
-export async function startApi({
-  databaseUrl,
-  faultPoint,
-  faultSignal,
-  env,
-}: ApiOptions): Promise<ApiProcess> {
+export async function startApi(options: ApiOptions): Promise<ApiProcess> {
   const port = await freePort();
-  const child = spawn(process.execPath, ['--import', './test/support/fault-points.ts', 'dist/src/main.js'], {
+  const api = startProcess(['dist/src/main.js'], { ...options, env: { ...options.env, PORT: String(port) } });
+  const url = `http://127.0.0.1:${port}`;
+  if (!(await api.comesTrue(() => isReady(url)))) {
+    await api.kill();
+    throw new Error(`the API did not get ready within ${patienceMs} ms:\n${api.stdout()}${api.stderr()}`);
+  }
+  return { ...api, url, port };
+}
+
+/** `src/worker.ts` alone, in a process of its own. `args`: which workers, and how. */
+export function startWorker({ args = [], ...options }: ApiOptions & { args?: string[] }): RealProcess {
+  return startProcess(['dist/src/worker.js', ...args], options);
+}
+
+function startProcess(
+  command: string[],
+  { databaseUrl, faultPoint, faultSignal, imports = [], env }: ApiOptions,
+): RealProcess & { comesTrue: (isTrue: () => boolean | Promise<boolean>) => Promise<boolean> } {
+  const preloads = ['./test/support/fault-points.ts', ...imports].flatMap(file => ['--import', file]);
+  const child = spawn(process.execPath, [...preloads, ...command], {
     env: {
       ...process.env,
       NODE_ENV: 'production',
-      PORT: String(port),
       DATABASE_URL: databaseUrl,
       ...(faultPoint && { FAULT_POINT: faultPoint }),
       ...(faultSignal && { FAULT_SIGNAL: faultSignal }),
@@ -54,7 +72,7 @@ export async function startApi({
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const { pid } = child;
-  if (pid === undefined) throw new Error('the API process could not be started');
+  if (pid === undefined) throw new Error(`${command.join(' ')} could not be started`);
 
   let stdout = '';
   let stderr = '';
@@ -76,16 +94,15 @@ export async function startApi({
     return isTrue();
   }
 
-  const api: ApiProcess = {
-    url: `http://127.0.0.1:${port}`,
-    port,
+  return {
+    comesTrue,
     pid,
     exited,
     stdout: () => stdout,
     stderr: () => stderr,
     faultPointReached: async () => {
       if (!(await comesTrue(() => stderr.includes('fault point reached')))) {
-        throw new Error(`the API never reached ${faultPoint ?? 'a fault point'}:\n${stdout}${stderr}`);
+        throw new Error(`it never reached ${faultPoint ?? 'a fault point'}:\n${stdout}${stderr}`);
       }
     },
     signal: signal => void child.kill(signal),
@@ -94,12 +111,6 @@ export async function startApi({
       return exited;
     },
   };
-
-  if (!(await comesTrue(() => isReady(api.url)))) {
-    await api.kill();
-    throw new Error(`the API did not get ready within ${patienceMs} ms:\n${stdout}${stderr}`);
-  }
-  return api;
 }
 
 async function isReady(url: string): Promise<boolean> {

@@ -4,6 +4,7 @@
  *
  *   FAULT_POINT=committed      at the first event of that name
  *   FAULT_POINT=committed:3    at the third
+ *   FAULT_POINT=committed@funds_reserved   only for an attempt that had come to that recovery point before
  *   FAULT_SIGNAL=SIGKILL       (the default) no statement after the event runs
  *   FAULT_SIGNAL=SIGSTOP       the process stands still there until it gets SIGCONT
  *
@@ -14,17 +15,24 @@
 import { subscribe } from 'node:diagnostics_channel';
 import { writeSync } from 'node:fs';
 
-const [point, nth = '1'] = (process.env.FAULT_POINT ?? '').split(':');
+const [place = '', nth = '1'] = (process.env.FAULT_POINT ?? '').split(':');
+const [point, recoveryPoint] = place.split('@');
 const signal = process.env.FAULT_SIGNAL ?? 'SIGKILL';
 let hits = 0;
 
 if (point) {
   subscribe('paysam.engine', message => {
-    const event = message as { point: string; batchSize?: number };
-    if (event.point !== point || ++hits !== Number(nth)) return;
+    const event = message as {
+      point: string;
+      batchSize?: number;
+      attempts?: { recoveryPoint?: string }[];
+    };
+    if (event.point !== point) return;
+    if (recoveryPoint && !event.attempts?.some(attempt => attempt.recoveryPoint === recoveryPoint)) return;
+    if (++hits !== Number(nth)) return;
     const size = event.batchSize === undefined ? '' : `, batch of ${event.batchSize}`;
     // Past the stream and its buffer: the test has to see this line, whatever comes next.
-    writeSync(process.stderr.fd, `fault point reached: ${point}${size}\n`);
+    writeSync(process.stderr.fd, `fault point reached: ${place}${size}\n`);
     process.kill(process.pid, signal);
   });
 }

@@ -1,0 +1,165 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  SmallBank,
+  again,
+  clientFor,
+  first,
+  freePort,
+  late,
+  order,
+  patient,
+  silent,
+  startTcp,
+  watchBank,
+} from './small-bank.js';
+
+/** `not_sent` lets a payment be cancelled: it must never be said of a request that could have reached the bank. */
+describe('not sent is a promise', () => {
+  const host = '127.0.0.1';
+
+  it('is given when nobody listens, when there is no such host, and when TLS fails', async () => {
+    const plain = await startTcp(socket => socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\n\r\n')));
+    for (const url of [
+      `http://${host}:${await freePort()}`,
+      'http://bank.invalid',
+      `https://${host}:${plain.port}`,
+    ]) {
+      const { events, stop } = watchBank();
+      const client = clientFor(url, { bankRequestsMax: 3 });
+      const answer = await client.pay(order, first);
+      stop();
+      expect(answer).toMatchObject({
+        kind: 'not_sent',
+        reason: expect.stringContaining('could not connect') as string,
+      });
+      expect(events.map(event => 'kind' in event && event.kind)).toEqual(Array(3).fill('not_sent'));
+      // If an earlier call may have sent it, this one cannot know.
+      expect((await client.pay(order, again)).kind).toBe('unknown');
+      await client.close();
+    }
+    plain.stop();
+  });
+
+  it('is given when connecting takes too long: by undici, and by our own time-out', async () => {
+    // It takes the connection and then says nothing: the handshake never ends.
+    const mute = await startTcp(() => undefined);
+    for (const times of [
+      { bankConnectTimeoutMs: 200, bankRequestTimeoutMs: 5_000 },
+      { bankConnectTimeoutMs: 5_000, bankRequestTimeoutMs: 200 },
+    ]) {
+      const client = clientFor(`https://${host}:${mute.port}`, {
+        ...times,
+        bankTimeoutMs: 8_000,
+        bankRequestsMax: 1,
+      });
+      expect((await client.pay(order, first)).kind).toBe('not_sent');
+      await client.close();
+    }
+    mute.stop();
+  });
+
+  it('is not given to a request whose connection was reset, even before anybody read it', async () => {
+    const rude = await startTcp(socket => socket.resetAndDestroy());
+    const client = clientFor(rude.url, { bankRequestsMax: 1 });
+    for (let round = 0; round < 20; round += 1) expect((await client.pay(order, first)).kind).toBe('unknown');
+    await client.close();
+    rude.stop();
+  });
+
+  it('is kept by a request that was given up while it connected: it is not sent later', async () => {
+    // A port that takes connections only later: the SYN is answered when the server exists.
+    const heard: string[] = [];
+    const { port } = await startTcp(socket => socket.on('data', data => heard.push(data.toString('latin1'))));
+    // The handshake hangs; the call is over before it could end.
+    const client = clientFor(`https://${host}:${port}`, { bankConnectTimeoutMs: 2_000, bankTimeoutMs: 150 });
+    expect((await client.pay(order, first)).kind).toBe('not_sent');
+    await sleep(300);
+    expect(heard.join('')).not.toMatch(/PUT|key-of-ours/);
+    await client.close();
+  });
+
+  it('is kept by requests that were given up while they waited for their turn', async () => {
+    const bank = await SmallBank.start();
+    bank.usual = late(200);
+    const client = clientFor(bank.url, { bankRequestsAtOnceMax: 1 });
+    const busy = client.pay(order, first);
+    const caller = new AbortController();
+    const waiting = [2, 3, 4].map(n =>
+      client.pay({ ...order, reference: `pay_${n}` }, { ...first, signal: caller.signal }),
+    );
+    await sleep(50);
+    const began = Date.now();
+    caller.abort();
+    expect(await Promise.all(waiting)).toEqual(
+      Array(3).fill({ kind: 'not_sent', reason: 'its caller gave up' }),
+    );
+    expect(Date.now() - began).toBeLessThan(100);
+    expect((await busy).kind).toBe('done');
+    await sleep(300);
+    expect(bank.requests).toEqual(['PUT pay_1']);
+    // And the turn was not lost with them.
+    expect((await client.pay({ ...order, reference: 'pay_5' }, first)).kind).toBe('done');
+    await client.close();
+    bank.stop();
+  });
+
+  it('is given at once when too many wait already', async () => {
+    const bank = await SmallBank.start();
+    bank.usual = late(100);
+    const client = clientFor(bank.url, { bankRequestsAtOnceMax: 2, bankWaitingMax: 3 });
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, (_, n) => client.pay({ ...order, reference: `pay_${n}` }, first)),
+    );
+    expect(answers.map(({ kind }) => kind)).toEqual([
+      ...Array<string>(5).fill('done'),
+      ...Array<string>(3).fill('not_sent'),
+    ]);
+    expect(bank.charges).toBe(5);
+    await client.close();
+    bank.stop();
+  });
+
+  it('counts the wait for a turn against the call', async () => {
+    const bank = await SmallBank.start();
+    bank.usual = silent;
+    const client = clientFor(bank.url, {
+      bankRequestsAtOnceMax: 1,
+      bankTimeoutMs: 250,
+      bankRequestTimeoutMs: 2_000,
+    });
+    const began = Date.now();
+    const [sent, waited] = await Promise.all([
+      client.pay(order, first),
+      client.pay({ ...order, reference: 'pay_2' }, first),
+    ]);
+    expect(Date.now() - began).toBeLessThan(600);
+    expect(sent.kind).toBe('unknown');
+    expect(waited).toEqual({ kind: 'not_sent', reason: 'the 250 ms of this call are over' });
+    expect(bank.requests).toEqual(['PUT pay_1']);
+    await client.close();
+    bank.stop();
+  });
+
+  it('never lets a connection that the bank has closed meanwhile lead to a second charge', async () => {
+    const bank = await SmallBank.start();
+    // The bank closes each connection a moment after its answer, just as the next request may be on its way.
+    bank.usual = (response, process) => {
+      const { status, body } = process();
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      const { socket } = response;
+      setTimeout(() => socket?.destroy(), 1);
+    };
+    const client = clientFor(bank.url, { bankRequestsAtOnceMax: 1 });
+    for (let n = 0; n < 100; n += 1) {
+      const reference = `pay_${n}`;
+      expect((await client.pay({ ...order, reference }, { ...first, signal: patient })).kind).toBe('done');
+      // What is sent twice was asked for in between.
+      const said = bank.requests.filter(request => request.endsWith(` ${reference}`)).join();
+      expect(said).not.toContain(`PUT ${reference},PUT ${reference}`);
+      if (n % 3 === 0) await sleep(1);
+    }
+    expect(bank.charges).toBe(100);
+    await client.close();
+    bank.stop();
+  });
+});
