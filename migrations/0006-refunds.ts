@@ -38,31 +38,38 @@ export class Refunds implements MigrationInterface {
     // A key is good for one operation, also after its own row was reaped. Each table refuses its own second row;
     // these two refuse a payment under the key of a refund, and the other way round. Once a statement, not once
     // a row, since payments are inserted by the hundred.
-    for (const [table, other] of [
-      ['payments', 'refunds'],
-      ['refunds', 'payments'],
-    ] as const) {
-      await runner.query(
-        `CREATE FUNCTION ${table}_refuse_keys_of_${other}() RETURNS trigger LANGUAGE plpgsql AS $$
-         BEGIN
-           IF EXISTS (SELECT FROM inserted JOIN ${other} USING (customer_id, idempotency_key)) THEN
-             RAISE EXCEPTION 'the idempotency key belongs to another operation'
-               USING ERRCODE = 'unique_violation', CONSTRAINT = '${other}_remember_their_key';
-           END IF;
-           RETURN NULL;
-         END $$`,
-      );
-      await runner.query(
-        `CREATE TRIGGER one_key_one_operation AFTER INSERT ON ${table} REFERENCING NEW TABLE AS inserted
-           FOR EACH STATEMENT EXECUTE FUNCTION ${table}_refuse_keys_of_${other}()`,
-      );
-    }
+    await runner.query(`
+      CREATE FUNCTION refuse_payments_under_keys_of_refunds() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        IF EXISTS (SELECT FROM inserted JOIN refunds USING (customer_id, idempotency_key)) THEN
+          RAISE EXCEPTION 'the idempotency key belongs to a refund'
+            USING ERRCODE = 'unique_violation', CONSTRAINT = 'refunds_remember_their_key';
+        END IF;
+        RETURN NULL;
+      END $$`);
+    await runner.query(`
+      CREATE TRIGGER one_key_one_operation AFTER INSERT ON payments REFERENCING NEW TABLE AS inserted
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_payments_under_keys_of_refunds()`);
+    await runner.query(`
+      CREATE FUNCTION refuse_refunds_under_keys_of_payments() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        IF EXISTS (SELECT FROM inserted JOIN payments USING (customer_id, idempotency_key)) THEN
+          RAISE EXCEPTION 'the idempotency key belongs to a payment'
+            USING ERRCODE = 'unique_violation', CONSTRAINT = 'payments_remember_their_key';
+        END IF;
+        RETURN NULL;
+      END $$`);
+    await runner.query(`
+      CREATE TRIGGER one_key_one_operation AFTER INSERT ON refunds REFERENCING NEW TABLE AS inserted
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_refunds_under_keys_of_payments()`);
   }
 
   async down(runner: QueryRunner): Promise<void> {
     await runner.query('DROP TRIGGER one_key_one_operation ON payments');
     await runner.query('ALTER TABLE transfers DROP COLUMN refund_id');
     await runner.query('DROP TABLE refunds');
-    await runner.query('DROP FUNCTION payments_refuse_keys_of_refunds, refunds_refuse_keys_of_payments');
+    await runner.query(
+      'DROP FUNCTION refuse_payments_under_keys_of_refunds, refuse_refunds_under_keys_of_payments',
+    );
   }
 }

@@ -93,6 +93,25 @@ describe('the settings', () => {
     expect(read).not.toThrow('hunter2');
   });
 
+  it('refuses a lease that the bank’s time-out outlasts, and names both', () => {
+    const read = (lease: number, bank: number) => () =>
+      readSettings({ DATABASE_URL, LEASE_MS: String(lease), BANK_TIMEOUT_MS: String(bank) });
+    expect(read(5_001, 5_000)).not.toThrow();
+    for (const lease of [5_000, 4_999]) {
+      expect(read(lease, 5_000)).toThrow(new RegExp(`LEASE_MS .${lease}.*BANK_TIMEOUT_MS .5000`));
+    }
+  });
+
+  it('refuses a bank without a key to it, and an address that is none', () => {
+    const read = (environment: object) => () => readSettings({ DATABASE_URL, ...environment });
+    expect(read({ BANK_URL: 'http://localhost:3001' })).toThrow('BANK_API_KEY');
+    expect(read({ BANK_URL: 'http://localhost:3001', BANK_API_KEY: 'bk_1' })).not.toThrow();
+    for (const url of ['localhost:3001', 'ftp://bank', 'bank']) {
+      expect(read({ BANK_URL: url, BANK_API_KEY: 'bk_1' })).toThrow('BANK_URL');
+    }
+    expect(read({ BANK_URL: 'nowhere', BANK_API_KEY: 'bk_secret' })).not.toThrow('bk_secret');
+  });
+
   it('refuses a query time-out within which the database may still be at work', () => {
     const read = (query: number, statement: number) => () =>
       readSettings({

@@ -54,7 +54,8 @@ async function cancelKnown(owner: Owner, row: KeyRow, means: Means): Promise<Can
   if (row.recoveryPoint === 'cancelled') return { kind: 'closed' };
   if (row.answer) return { kind: 'already_completed', answer: row.answer };
   const { dataSource, operations, settings, transactions } = means;
-  const cancel = operations.get(row.operation)?.cancel;
+  const operation = operations.get(row.operation);
+  const cancel = operation?.cancel?.bind(operation);
   if (row.mayBeSent || !cancel) {
     return { kind: 'in_progress', retryAfterSeconds: retryAfterSeconds(row.leaseLeftMs ?? Infinity) };
   }

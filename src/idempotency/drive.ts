@@ -1,6 +1,6 @@
 import { Bug } from '../bug.js';
 import type { Settings } from '../settings.js';
-import type { Seat, Step } from './atomic-phase.js';
+import type { Seat, Step } from './step.js';
 import { publish } from './events.js';
 import type { GroupCommit } from './group-commit.js';
 import type { Decision, Held, Outcome, Outside } from './operation.js';
@@ -90,7 +90,8 @@ export class Drive {
       return { attempt, held, decide: () => ({ kind: 'park', reason }) };
     }
     const phase = attempt.operation.phases[point];
-    if (phase?.kind !== 'call') throw new Bug('PS-108', `${attempt.operation.name} makes no call at ${point}`);
+    if (phase?.kind !== 'call')
+      throw new Bug('PS-108', `${attempt.operation.name} makes no call at ${point}`);
 
     const begun = performance.now();
     publish('call_begins', [{ attempt, held }]);

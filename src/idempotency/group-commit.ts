@@ -5,10 +5,11 @@ import { Bus } from '../database/bus.js';
 import { isWorthAnotherTry, Unavailable, violatedConstraint } from '../database/failures.js';
 import { inTransaction } from '../database/transaction.js';
 import type { Settings } from '../settings.js';
-import { atomicPhase, DecisionFailed, type Seat, type Step } from './atomic-phase.js';
+import { atomicPhase, DecisionFailed } from './atomic-phase.js';
 import { publish } from './events.js';
 import type { Bookkeeping, Books, Operation } from './operation.js';
 import { recall } from './recall.js';
+import type { Seat, Step } from './step.js';
 
 /**
  * Lets concurrent attempts share a transaction, and keeps the promises of each when it fails:

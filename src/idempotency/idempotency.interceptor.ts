@@ -46,9 +46,10 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const preference = readPreference(request.headers.prefer);
     request.idempotencyKey = key;
     request.patience = preference?.patience;
-    if (preference) reply.header('preference-applied', preference.applied);
     // Awaited here: a stream that outlives the wait for the database would keep each request in memory for long.
-    return of(render(await lastValueFrom(next.handle()), key, reply));
+    const outcome = await lastValueFrom(next.handle());
+    if (preference) reply.header('preference-applied', preference.applied);
+    return of(render(outcome, key, reply));
   }
 }
 

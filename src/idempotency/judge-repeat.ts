@@ -4,7 +4,7 @@ import type { KeyRow } from './claim.js';
 import type { Attempt, Outcome } from './operation.js';
 
 /** What a caller is told at most, and at least, to wait: seconds. */
-const retryAfter = { min: 1, max: 30 };
+export const retryAfter = { min: 1, max: 30 };
 
 /** As many whole seconds as cover `ms`, within what a caller may be told. */
 export function retryAfterSeconds(ms: number): number {

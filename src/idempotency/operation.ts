@@ -38,8 +38,7 @@ export type UnfinishedPoint = 'started' | 'funds_reserved' | 'transfer_sent';
  * process; a call gets the way out and no transaction. So none can be open while another company is asked.
  */
 export type Phase<P extends Params, B extends Books, O extends Outside> =
-  | AtomicPhase<P, B>
-  | CallPhase<P, B, O>;
+  AtomicPhase<P, B> | CallPhase<P, B, O>;
 
 export interface AtomicPhase<P extends Params, B extends Books> {
   readonly kind: 'atomic';

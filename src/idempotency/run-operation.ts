@@ -6,7 +6,7 @@ import { Bug } from '../bug.js';
 import { StopFull } from '../database/bus.js';
 import { Unavailable } from '../database/failures.js';
 import type { Settings } from '../settings.js';
-import type { Seat } from './atomic-phase.js';
+import type { Seat, Step } from './step.js';
 import { cancelOperation, type Cancellation } from './cancel.js';
 import type { KeyRow } from './claim.js';
 import { Drive, isLeft, type Driven } from './drive.js';
@@ -15,7 +15,7 @@ import { publish } from './events.js';
 import { fingerprint } from './fingerprint.js';
 import { FinishedAnswers } from './finished-answers.js';
 import { GroupCommit } from './group-commit.js';
-import { judgeEnded, judgeRepeat } from './judge-repeat.js';
+import { judgeEnded, judgeRepeat, retryAfter } from './judge-repeat.js';
 import { LookUp } from './look-up.js';
 import type {
   Attempt,
@@ -168,7 +168,8 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
   }
 
   private async claimUntilSettled(attempt: Attempt): Promise<Outcome | (Seat & { kind: 'held' })> {
-    const { decide } = attempt.operation.phases.started;
+    const { started } = attempt.operation.phases;
+    const decide: Step['decide'] = (books, claim) => started.decide(books, claim);
     for (let claims = 0; claims < claimsMax; claims += 1) {
       const seat = await this.transactions.commit({ attempt, held: null, decide });
       if (seat.kind === 'claim_again') continue;
@@ -186,8 +187,15 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
     const driven = this.drive(held);
     const end = await within(until - performance.now(), driven);
     if (end && !isLeft(end)) return end;
-    // While it is still being driven, its end may come at any moment.
-    return { kind: 'left', retryAfterSeconds: end?.kind === 'postponed' ? end.retryAfterSeconds : 1 };
+    switch (end?.kind) {
+      case 'postponed':
+        return { kind: 'left', retryAfterSeconds: end.retryAfterSeconds };
+      case 'parked':
+        return { kind: 'left', retryAfterSeconds: retryAfter.max };
+      default:
+        // Its end may come at any moment.
+        return { kind: 'left', retryAfterSeconds: retryAfter.min };
+    }
   }
 
   /** @returns whether the operation has ended, or may be taken over, before `until` */
@@ -203,14 +211,14 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
   }
 
   private async pending(attempt: Attempt, retryAfterSeconds: number): Promise<Outcome> {
-    const { interim } = attempt.operation.memory;
-    const body = (await interim?.(this.dataSource.manager, attempt)) ?? null;
+    const body = await attempt.operation.memory.interim?.(this.dataSource.manager, attempt);
     // Read after it: what could not be shown as pending any more has ended by now.
     const row = await this.lookUp.row(attempt);
     const ended = row && judgeEnded(attempt, row);
     if (ended) return ended;
     if (row?.recoveryPoint === 'cancelled') return { kind: 'cancelled' };
-    if (!row || body === null) throw new Bug('PS-107', 'an operation is neither pending nor at its end');
+    if (!row || typeof body !== 'string')
+      throw new Bug('PS-107', 'an operation is neither pending nor at its end');
     return { kind: 'pending', body, retryAfterSeconds, expiresAt: row.expiresAt };
   }
 }

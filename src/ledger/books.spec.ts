@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { Bug } from '../bug.js';
 import { accountToJson, balanceOf, type Account } from './account.entity.js';
 import { Books } from './books.js';
+import type { Payment } from '../payments/payment.entity.js';
 import type { Transfer } from './transfer.entity.js';
 
 const at = new Date('2026-01-02T03:04:05.678Z');
@@ -26,6 +27,7 @@ function transfer(debitAccountId: string, creditAccountId: string, amount: bigin
     id: 'transfer',
     customerId: null,
     paymentId: null,
+    refundId: null,
     debitAccountId,
     creditAccountId,
     currency: 'GBP',
@@ -143,10 +145,77 @@ describe('the books', () => {
             });
           }
           expect(new Set([...books.touched].map(({ id }) => id))).toEqual(new Set([from, to]));
-          expect(books.transfers).toHaveLength(1);
+          expect(books.entered.transfers).toHaveLength(1);
         },
       ),
     );
+  });
+
+  it('promise money without moving it, and then move it or give it back', () => {
+    const promises = fc.array(fc.tuple(fc.constantFrom('alice', 'bob', 'sam'), amount, fc.boolean()), {
+      maxLength: 20,
+    });
+    fc.assert(
+      fc.property(opened, promises, (accounts, wanted) => {
+        const books = booksOf(accounts);
+        const before = new Map(accounts.map(each => [each.id, balanceOf(each)]));
+        const sum = total(accounts);
+        const kept = wanted.filter(([from, worth]) => {
+          const available = balanceOf(books.account(from) as Account).available;
+          try {
+            books.reserve({ ...transfer(from, 'bank:GBP', worth), state: 'pending' });
+          } catch (error) {
+            expect(error).toBeInstanceOf(Bug);
+            expect(worth).toBeGreaterThan(available);
+            return false;
+          }
+          expect(worth).toBeLessThanOrEqual(available);
+          return true;
+        });
+        expect(total(accounts)).toBe(sum);
+        for (const each of accounts) {
+          const promised = kept
+            .filter(([from]) => from === each.id)
+            .reduce((all, [, worth]) => all + worth, 0n);
+          expect(balanceOf(each).posted).toBe(before.get(each.id)?.posted);
+          expect(balanceOf(each).pending).toBe((before.get(each.id)?.pending ?? 0n) + promised);
+        }
+
+        for (const [from, worth, isPaid] of kept) {
+          const move = transfer(from, 'bank:GBP', worth);
+          if (isPaid) books.postReserved(move);
+          else books.voidReserved(move);
+        }
+        expect(total(accounts)).toBe(sum);
+        for (const each of accounts) {
+          const isBank = each.kind === 'bank';
+          const paid = kept
+            .filter(([from, , isPaid]) => isPaid && (isBank || from === each.id))
+            .reduce((all, [, worth]) => all + worth, 0n);
+          expect(balanceOf(each).pending).toBe(before.get(each.id)?.pending);
+          expect(balanceOf(each).posted).toBe((before.get(each.id)?.posted ?? 0n) + (isBank ? paid : -paid));
+        }
+        expect(books.changed.transfers.map(({ state }) => state)).toEqual(
+          kept.map(([, , isPaid]) => (isPaid ? 'posted' : 'voided')),
+        );
+      }),
+    );
+  });
+
+  it('leave the bank’s account alone while money is only promised to it: everybody would wait for it', () => {
+    const accounts = [account('alice', { creditsPosted: 100n }), account('bank:GBP')];
+    const books = booksOf(accounts);
+    books.reserve(transfer('alice', 'bank:GBP', 60n));
+    books.voidReserved(transfer('alice', 'bank:GBP', 60n));
+    expect([...books.touched].map(({ id }) => id)).toEqual(['alice']);
+  });
+
+  it('open a payment for its own customer only', () => {
+    const payment = { customerId: 'alice', id: 'p' } as Payment;
+    const books = new Books(new Map(), [payment]);
+    expect(books.payment({ customerId: 'alice', id: 'p' })).toBe(payment);
+    expect(books.payment({ customerId: 'bob', id: 'p' })).toBeUndefined();
+    expect(books.payment({ customerId: 'alice', id: 'q' })).toBeUndefined();
   });
 
   it('know only the accounts they were opened for', () => {
@@ -157,7 +226,7 @@ describe('the books', () => {
         books.post(move);
       }).toThrow(/^PS-202/);
     }
-    expect(books.transfers).toEqual([]);
+    expect(books.entered.transfers).toEqual([]);
     expect(books.touched.size).toBe(0);
     expect(balanceOf(books.account('alice') as Account).posted).toBe(100n);
   });

@@ -63,53 +63,53 @@ export class Books {
 
   /** Moves money at once. The caller has checked that it is there; the database checks again. */
   post(transfer: Transfer): void {
-    const { debited, credited } = this.sides(transfer);
-    this.spend(debited, transfer.amount);
+    const debited = this.opened(transfer.debitAccountId);
+    const credited = this.opened(transfer.creditAccountId);
+    spend(debited, transfer.amount);
     debited.debitsPosted += transfer.amount;
     credited.creditsPosted += transfer.amount;
     this.entered.transfers.push(transfer);
+    this.touched.add(debited).add(credited);
   }
 
   /** Promises money: its holder cannot spend it any more, and nobody else has it yet. */
   reserve(transfer: Transfer): void {
-    const { debited } = this.sides(transfer);
-    this.spend(debited, transfer.amount);
+    const debited = this.opened(transfer.debitAccountId);
+    spend(debited, transfer.amount);
     debited.debitsPending += transfer.amount;
     this.entered.transfers.push(transfer);
+    this.touched.add(debited);
   }
 
-  /** Keeps a promise, */
+  /** Keeps a promise: what was reserved moves. */
   postReserved(transfer: Transfer): void {
-    const { debited, credited } = this.sides(transfer);
+    const debited = this.opened(transfer.debitAccountId);
+    const credited = this.opened(transfer.creditAccountId);
     debited.debitsPending -= transfer.amount;
     debited.debitsPosted += transfer.amount;
     credited.creditsPosted += transfer.amount;
     this.changed.transfers.push({ ...transfer, state: 'posted' });
-  }
-
-  /** or takes it back: the money is its holder's again. */
-  voidReserved(transfer: Transfer): void {
-    this.sides(transfer).debited.debitsPending -= transfer.amount;
-    this.changed.transfers.push({ ...transfer, state: 'voided' });
-  }
-
-  private spend(account: Account, amount: bigint): void {
-    if (account.kind === 'customer' && balanceOf(account).available < amount) {
-      throw new Bug('PS-201', `account ${account.id} would fall below zero`);
-    }
-  }
-
-  private sides({ debitAccountId, creditAccountId }: Transfer): { debited: Account; credited: Account } {
-    const debited = this.opened(debitAccountId);
-    const credited = this.opened(creditAccountId);
     this.touched.add(debited).add(credited);
-    return { debited, credited };
+  }
+
+  /** Takes a promise back: the money is its holder's again. */
+  voidReserved(transfer: Transfer): void {
+    const debited = this.opened(transfer.debitAccountId);
+    debited.debitsPending -= transfer.amount;
+    this.changed.transfers.push({ ...transfer, state: 'voided' });
+    this.touched.add(debited);
   }
 
   private opened(id: string): Account {
     const account = this.accounts.get(id);
     if (!account) throw new Bug('PS-202', `account ${id} is not among the opened ones`);
     return account;
+  }
+}
+
+function spend(account: Account, amount: bigint): void {
+  if (account.kind === 'customer' && balanceOf(account).available < amount) {
+    throw new Bug('PS-201', `account ${account.id} would fall below zero`);
   }
 }
 

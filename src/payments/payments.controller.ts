@@ -51,7 +51,9 @@ export class PaymentsController {
     const { to, amount, currency } = body;
     const rail = body.rail ?? 'ledger';
     if (rail === 'bank' && this.settings.bankUrl === '') {
-      throw Problem.invalid([{ field: 'rail', message: 'must be "ledger": no other bank is configured here' }]);
+      throw Problem.invalid([
+        { field: 'rail', message: 'must be "ledger": no other bank is configured here' },
+      ]);
     }
     // Defaults are spelled out before the fingerprint is taken: leaving one out, or not, is the same request.
     const from = body.from ?? (await defaultAccount(this.dataSource, { customerId, currency, key }));

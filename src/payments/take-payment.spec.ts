@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
+import type { BankAnswer } from '../bank/bank.client.js';
 import type { Claim, Decision } from '../idempotency/operation.js';
 import { balanceOf, type Account } from '../ledger/account.entity.js';
 import { Books } from '../ledger/books.js';
-import { takePayment, type PaymentParams } from './take-payment.js';
+import { takePayment, type Bank, type PaymentParams } from './take-payment.js';
 
 const at = new Date('2026-01-02T03:04:05.678Z');
 const amountMax = 100_000_000;
@@ -56,6 +57,7 @@ function claimOf(params: PaymentParams): Claim<PaymentParams> {
       params,
       fingerprint: randomBytes(32),
     },
+    state: {},
     at,
     expiresAt: at,
   };
@@ -72,8 +74,8 @@ const total = (books: Books) => accountsOf(books).reduce((sum, each) => sum + ba
 const stateOf = (books: Books) =>
   structuredClone({
     accounts: accountsOf(books),
-    payments: books.payments,
-    transfers: books.transfers,
+    payments: books.entered.payments,
+    transfers: books.entered.transfers,
     touched: [...books.touched],
   });
 
@@ -108,8 +110,8 @@ describe('the decision on a payment', () => {
           });
           expect(balanceOf(payee as Account).available).toBe(moved);
           expect(total(books)).toBe(before);
-          expect(books.payments).toHaveLength(1);
-          expect(books.transfers).toHaveLength(isEnough ? 1 : 0);
+          expect(books.entered.payments).toHaveLength(1);
+          expect(books.entered.transfers).toHaveLength(isEnough ? 1 : 0);
           if (!isEnough) expect(books.touched.size).toBe(0);
         },
       ),
@@ -135,14 +137,14 @@ describe('the decision on a payment', () => {
         const spent = paid.reduce((sum, each) => sum + BigInt(each), 0n);
         expect(balanceOf(accountsOf(books)[0] as Account).available).toBe(available - spent);
         expect(balanceOf(accountsOf(books)[2] as Account).posted).toBe(spent);
-        expect(books.payments.map(({ status }) => status === 'succeeded').filter(Boolean)).toHaveLength(
-          paid.length,
-        );
-        expect(new Set(books.payments.map(({ id }) => id)).size).toBe(wanted.length);
+        expect(
+          books.entered.payments.map(({ status }) => status === 'succeeded').filter(Boolean),
+        ).toHaveLength(paid.length);
+        expect(new Set(books.entered.payments.map(({ id }) => id)).size).toBe(wanted.length);
         // Whoever was declined could not have been paid from what was left then; a smaller one may have been, later.
         let left = available;
         expect(wanted.map(sum => (left >= BigInt(sum) ? ((left -= BigInt(sum)), true) : false))).toEqual(
-          books.payments.map(({ status }) => status === 'succeeded'),
+          books.entered.payments.map(({ status }) => status === 'succeeded'),
         );
       }),
     );
@@ -191,7 +193,7 @@ describe('the decision on a payment', () => {
           const [sum, decision] = [total(books), decide(books, params)];
           expect(total(books)).toBe(sum);
           if (decision.kind === 'refuse') expect(stateOf(books)).toEqual(before);
-          else expect(books.payments).toHaveLength(1);
+          else expect(books.entered.payments).toHaveLength(1);
         },
       ),
       { numRuns: 500 },
@@ -210,7 +212,7 @@ describe('the decision on a payment', () => {
     const books = booksWith(1_000n);
     const body = bodyOf(decide(books, { reference: 'invoice "7" £' }));
     expect(body).toEqual({
-      id: books.payments[0]?.id,
+      id: books.entered.payments[0]?.id,
       object: 'payment',
       status: 'succeeded',
       from: 'alice',
@@ -226,11 +228,12 @@ describe('the decision on a payment', () => {
       created_at: '2026-01-02T03:04:05.678Z',
       completed_at: '2026-01-02T03:04:05.678Z',
     });
-    expect(books.transfers).toEqual([
+    expect(books.entered.transfers).toEqual([
       {
         id: expect.any(String) as unknown,
         customerId: 'customer alice',
         paymentId: body['id'],
+        refundId: null,
         debitAccountId: 'alice',
         creditAccountId: 'sam',
         currency: 'GBP',
@@ -249,12 +252,179 @@ describe('the decision on a payment', () => {
       status: 402,
       code: 'insufficient_funds',
       retryable: false,
-      payment: { id: books.payments[0]?.id, status: 'declined', decline: { code: 'insufficient_funds' } },
+      payment: {
+        id: books.entered.payments[0]?.id,
+        status: 'declined',
+        decline: { code: 'insufficient_funds' },
+      },
     });
     expect(JSON.stringify(body)).not.toMatch(/\b99\b|169/);
   });
 
   it('asks for both accounts, and no others', () => {
-    expect([...takePayment.accounts(good)].sort()).toEqual(['alice', 'sam']);
+    const needs = (params: Partial<PaymentParams>, state = {}) =>
+      takePayment.needs(claimOf({ ...good, ...params }).attempt, state);
+    expect(needs({})).toEqual({ accounts: ['alice', 'sam'] });
+    expect(needs({ rail: 'bank', to: 'anybody' })).toEqual({ accounts: ['alice', 'bank:GBP'] });
+    expect(needs({ rail: 'bank' }, { payment_id: 'p' })).toEqual({
+      payments: [{ customerId: 'customer alice', id: 'p' }],
+    });
+  });
+});
+
+describe('the decisions on a payment through the bank', () => {
+  const order = { ...good, rail: 'bank', to: 'somebody there' } as const;
+
+  /** As it is once `open` has reserved the funds and the transaction was committed. */
+  function reserved(available: bigint) {
+    const first = booksWith(available);
+    const claim = claimOf(order);
+    const opened = takePayment.phases.started.decide(first, claim);
+    if (opened.kind !== 'advance') throw new Error(opened.kind);
+    const books = new Books(
+      new Map(accountsOf(first).map(each => [each.id, each])),
+      first.entered.payments.map(payment => ({ ...payment })),
+    );
+    return { first, books, opened, claim: { ...claim, state: opened.state, at: later } };
+  }
+  const later = new Date('2026-01-02T03:05:00.000Z');
+  const record = (point: 'funds_reserved' | 'transfer_sent', available: bigint, answer: BankAnswer) => {
+    const scene = reserved(available);
+    const phase = takePayment.phases[point];
+    if (phase?.kind !== 'call') throw new Error(point);
+    return { ...scene, decision: phase.record(scene.books, scene.claim, answer) };
+  };
+  const points = fc.constantFrom('funds_reserved' as const, 'transfer_sent' as const);
+  const text = fc.string({ minLength: 1, maxLength: 20 });
+  const yesOrNo = fc.oneof(
+    fc.record({ kind: fc.constant('declined' as const), code: text, message: text }),
+    fc.record({
+      kind: fc.constant('done' as const),
+      transfer: fc.record({ id: text, status: fc.constantFrom('settled' as const, 'returned' as const) }),
+    }),
+  );
+  const neither = fc.record({
+    kind: fc.constantFrom('not_sent' as const, 'unknown' as const, 'contradicted' as const),
+    reason: text,
+  });
+
+  it('reserve the money first, and pay nobody yet', () => {
+    const { first, opened } = reserved(1_000n);
+    expect(opened).toMatchObject({
+      to: 'funds_reserved',
+      state: { payment_id: expect.any(String) as unknown },
+    });
+    const [payer, , sam, , bank] = accountsOf(first);
+    expect(balanceOf(payer as Account)).toEqual({ posted: 1_000n, pending: 100n, available: 900n });
+    expect([sam, bank].map(each => balanceOf(each as Account).posted)).toEqual([0n, 0n]);
+    expect(first.entered.payments[0]).toMatchObject({ status: 'pending', completedAt: null, rail: 'bank' });
+    expect(first.entered.transfers).toMatchObject([{ state: 'pending', creditAccountId: 'bank:GBP' }]);
+  });
+
+  it('decline at once what the payer does not have: the bank is never asked', () => {
+    const books = booksWith(99n);
+    expect(takePayment.phases.started.decide(books, claimOf(order))).toMatchObject({
+      kind: 'finish',
+      answer: { status: 402 },
+    });
+    expect(books.entered.transfers).toEqual([]);
+  });
+
+  it('end only with a yes or a no of the bank’s; the money is gone or back, to the penny', () => {
+    fc.assert(
+      fc.property(points, amount, yesOrNo, (point, extra, answer) => {
+        const available = 100n + BigInt(extra);
+        const { books, decision } = record(point, available, answer);
+        const isPaid = answer.kind === 'done' && answer.transfer.status === 'settled';
+        expect(decision).toMatchObject({ kind: 'finish', answer: { status: isPaid ? 200 : 402 } });
+        const [payer, , , , bank] = accountsOf(books);
+        expect(balanceOf(payer as Account)).toEqual({
+          posted: available - (isPaid ? 100n : 0n),
+          pending: 0n,
+          available: available - (isPaid ? 100n : 0n),
+        });
+        expect(balanceOf(bank as Account).posted).toBe(isPaid ? 100n : 0n);
+        const [payment] = [...books.changed.payments];
+        expect(payment).toMatchObject({ status: isPaid ? 'succeeded' : 'declined', completedAt: later });
+        expect(payment?.bankTransferId ?? null).toBe(answer.kind === 'done' ? answer.transfer.id : null);
+        expect(books.changed.transfers).toMatchObject([{ state: isPaid ? 'posted' : 'voided' }]);
+      }),
+    );
+  });
+
+  it('change nothing while the bank has said neither: unknown is not failed (I6)', () => {
+    fc.assert(
+      fc.property(points, neither, (point, answer) => {
+        const { books, decision } = record(point, 500n, answer);
+        const { reason } = answer;
+        expect(decision).toEqual(
+          answer.kind === 'contradicted'
+            ? { kind: 'park', reason }
+            : { kind: 'postpone', because: answer.kind, reason },
+        );
+        expect(balanceOf(accountsOf(books)[0] as Account)).toMatchObject({ pending: 100n, available: 400n });
+        expect([...books.changed.payments, ...books.changed.transfers]).toEqual([]);
+      }),
+    );
+  });
+
+  it('take an accepted transfer for sent, and wait until it has settled', () => {
+    const accepted = { kind: 'done', transfer: { id: 'trf_1', status: 'accepted' } } as const;
+    const sent = record('funds_reserved', 500n, accepted);
+    expect(sent.decision).toEqual({
+      kind: 'advance',
+      to: 'transfer_sent',
+      state: { ...sent.claim.state, bank_transfer_id: 'trf_1' },
+    });
+    expect(record('transfer_sent', 500n, accepted).decision).toMatchObject({
+      kind: 'postpone',
+      because: 'not_yet',
+    });
+  });
+
+  it('give the money back when cancelled, which can happen once', () => {
+    const { books, claim } = reserved(500n);
+    expect(takePayment.cancel?.(books, claim)).toEqual({ kind: 'cancel' });
+    expect(balanceOf(accountsOf(books)[0] as Account)).toMatchObject({ pending: 0n, available: 500n });
+    expect([...books.changed.payments]).toMatchObject([{ status: 'cancelled', completedAt: later }]);
+    expect(() => takePayment.cancel?.(books, claim)).toThrow('PS-301');
+  });
+
+  it.each([
+    [false, 0, true],
+    [true, 0, true],
+    [true, 999, true],
+    [true, 1_000, false],
+    [false, 1_000, true],
+  ])('perhaps sent: %s, %s ms old: may be sent: %s (the bank remembers for a second)', async (...how) => {
+    const [mayBeSent, ageMs, maySend] = how;
+    const { claim } = reserved(500n);
+    const asked: unknown[] = [];
+    const bank: Bank = {
+      pay: (...call) => {
+        asked.push(...call);
+        return Promise.resolve({ kind: 'unknown', reason: 'tested' });
+      },
+      settlement: () => Promise.resolve({ kind: 'unknown', reason: 'tested' }),
+    };
+    const phase = takePayment.phases.funds_reserved;
+    if (phase?.kind !== 'call') throw new Error();
+    const { attempt, state } = claim;
+    const held = {
+      attempt,
+      state,
+      point: 'funds_reserved',
+      epoch: 1,
+      attempts: 1,
+      mayBeSent,
+      ageMs,
+    } as const;
+    const { signal } = new AbortController();
+    await phase.call({ bank, bankMemoryMs: 1_000 }, held, signal);
+    const reference = state.payment_id;
+    expect(asked).toEqual([
+      { reference, amount: 100n, currency: 'GBP', creditor: 'somebody there' },
+      { mayBeSent, maySend, signal },
+    ]);
   });
 });

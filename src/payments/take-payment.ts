@@ -2,7 +2,15 @@ import type { EntityManager } from 'typeorm';
 import type { BankAnswer, BankOrder } from '../bank/bank.client.js';
 import { Bug } from '../bug.js';
 import { newId } from '../database/new-id.js';
-import type { CallPhase, Claim, Decision, Held, Operation, Owner, Recalled } from '../idempotency/operation.js';
+import type {
+  CallPhase,
+  Claim,
+  Decision,
+  Held,
+  Operation,
+  Owner,
+  Recalled,
+} from '../idempotency/operation.js';
 import { balanceOf } from '../ledger/account.entity.js';
 import { bankAccount, type Books } from '../ledger/books.js';
 import type { Transfer } from '../ledger/transfer.entity.js';

@@ -64,11 +64,11 @@ export class Completer implements Worker<Completed> {
   private complete(held: Held, counts: Record<Left, number>): void {
     const completing: Promise<void> = this.engine
       .drive(held)
-      .then(
-        driven => void counts[leftAs(driven)]++,
-        // Published as stranded. Its lease runs out, and it is met again.
-        () => void counts.lost++,
-      )
+      // Published as stranded. Its lease runs out, and it is met again.
+      .then(leftAs, () => 'lost' as const)
+      .then(how => {
+        counts[how] += 1;
+      })
       .finally(() => this.underway.delete(completing));
     this.underway.add(completing);
   }

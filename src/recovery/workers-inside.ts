@@ -1,4 +1,8 @@
-import type { BeforeApplicationShutdown, OnApplicationBootstrap, OnApplicationShutdown } from '@nestjs/common';
+import type {
+  BeforeApplicationShutdown,
+  OnApplicationBootstrap,
+  OnApplicationShutdown,
+} from '@nestjs/common';
 import type { BankClient } from '../bank/bank.client.js';
 import type { Engine } from '../idempotency/run-operation.js';
 import type { Workers } from './workers.js';
@@ -7,7 +11,9 @@ import type { Workers } from './workers.js';
  * Ties the workers, and the way to the bank, to the life of an API. A stopping process first takes on nothing new,
  * then lets what is under way come to its end, and closes the way to the bank last.
  */
-export class WorkersInside implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown {
+export class WorkersInside
+  implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
+{
   private stopped: Promise<void> | undefined;
 
   constructor(

@@ -75,6 +75,21 @@ describe('the database is the second wall', () => {
       finished_at: new Date(),
       ...members,
     });
+  const refund = (paymentId: string, members: Row = {}): Row => ({
+    id: randomUUID(),
+    customer_id: alice.id,
+    payment_id: paymentId,
+    idempotency_key: randomUUID(),
+    from_account_id: 'bob',
+    to_account_id: 'alice',
+    currency: 'GBP',
+    amount: 1,
+    rail: 'ledger',
+    status: 'succeeded',
+    created_at: new Date(),
+    completed_at: new Date(),
+    ...members,
+  });
   const apiKey = (members: Row = {}): Row => ({
     hash: randomBytes(32),
     customer_id: alice.id,
@@ -349,9 +364,32 @@ describe('the database is the second wall', () => {
     ],
     [
       'a lease on a finished key',
-      'check finished_means_unlocked',
+      'check ended_means_unlocked',
       () => insert('idempotency_keys', finished({ locked_until: new Date() })),
     ],
+    [
+      'a lease on a cancelled key',
+      'check ended_means_unlocked',
+      () => insert('idempotency_keys', key({ recovery_point: 'cancelled' })),
+    ],
+    [
+      'a lease on a parked key',
+      'check parked_means_unlocked',
+      () => insert('idempotency_keys', key({ parked_because: 'nobody knows' })),
+    ],
+    [
+      'a finished key that is parked',
+      'check parked_means_unlocked',
+      () => insert('idempotency_keys', finished({ parked_because: 'nobody knows' })),
+    ],
+    ...['operation', 'fingerprint', 'fingerprint_version', 'params'].map(
+      name =>
+        [
+          `a key in use without ${name}`,
+          'check only_a_cancelled_key_has_no_request',
+          () => insert('idempotency_keys', key({ [name]: null })),
+        ] as [string, string, () => Promise<void>],
+    ),
     [
       'an unknown recovery point',
       'check idempotency_keys_recovery_point_check',
@@ -387,6 +425,28 @@ describe('the database is the second wall', () => {
       'a key of no customer',
       'null customer_id',
       () => insert('idempotency_keys', key({ customer_id: null })),
+    ],
+    // Refunds
+    [
+      'a refund of a payment of nobody',
+      'reference refund_of_a_payment',
+      () => insert('refunds', refund(randomUUID())),
+    ],
+    [
+      'a refund of nothing',
+      'check refunds_amount_check',
+      () => insert('refunds', refund(randomUUID(), { amount: 0 })),
+    ],
+    [
+      'a refund that is declined without a reason',
+      'check refund_declined_with_a_reason',
+      () => insert('refunds', refund(randomUUID(), { status: 'declined' })),
+    ],
+    [
+      'a refund that is declined without a word',
+      'check refund_declined_in_words',
+      () =>
+        insert('refunds', refund(randomUUID(), { status: 'declined', decline_code: 'insufficient_funds' })),
     ],
     // Callers
     [
@@ -433,10 +493,44 @@ describe('the database is the second wall', () => {
     await insert('idempotency_keys', key({ key: first['key'], customer_id: bob.id }));
   });
 
-  it.each(['started', 'funds_reserved', 'transfer_sent'])(
+  it('refuses a payment under the key of a refund, and the other way round: one key, one operation', async () => {
+    const paid = payment();
+    const given = refund(String(paid['id']));
+    await insert('payments', paid);
+    await insert('refunds', given);
+    const sameKey = { idempotency_key: given['idempotency_key'] };
+    expect(await refusalOf(insert('payments', payment(sameKey)))).toBe('unique refunds_remember_their_key');
+    expect(await refusalOf(insert('refunds', refund(String(paid['id']), sameKey)))).toBe(
+      'unique refunds_remember_their_key',
+    );
+    const paymentsKey = { idempotency_key: paid['idempotency_key'] };
+    expect(await refusalOf(insert('refunds', refund(String(paid['id']), paymentsKey)))).toBe(
+      'unique payments_remember_their_key',
+    );
+    // Another customer's key of the same name is another key.
+    const bobs = { customer_id: bob.id, from_account_id: 'bob', to_account_id: 'alice' };
+    await insert('payments', payment({ ...bobs, ...sameKey }));
+  });
+
+  it('refuses to refund more of a payment than was paid', async () => {
+    const paid = payment({ amount: 100 });
+    await insert('payments', paid);
+    const write = (refunded: number) =>
+      sql('UPDATE payments SET refunded = $2 WHERE id = $1', [paid['id'], refunded]);
+    await write(100);
+    expect(await refusalOf(write(101))).toMatch(/^check payments/);
+    expect(await refusalOf(write(-1))).toMatch(/^check payments/);
+  });
+
+  it('takes a cancelled key that belongs to no request', async () => {
+    const nothing = { operation: null, fingerprint: null, fingerprint_version: null, params: null };
+    await insert('idempotency_keys', key({ recovery_point: 'cancelled', locked_until: null, ...nothing }));
+  });
+
+  it.each(['started', 'funds_reserved', 'transfer_sent', 'cancelled'])(
     'refuses to forget a key that stands at %s',
     async point => {
-      const unfinished = key({ recovery_point: point });
+      const unfinished = key({ recovery_point: point, ...(point === 'cancelled' && { locked_until: null }) });
       await insert('idempotency_keys', unfinished);
       const { sql: another, end } = await connect(database.url);
       expect(

@@ -42,7 +42,8 @@ export async function findLeaks(sql: Sql, pool?: WatchedPool): Promise<string[]>
     FROM held WHERE locktype = 'advisory'
     UNION ALL
     SELECT format('key %s is unfinished at %s and nobody holds a lease: nobody will finish it', key, recovery_point)
-    FROM idempotency_keys WHERE recovery_point <> 'finished' AND locked_until IS NULL`);
+    FROM idempotency_keys
+    WHERE recovery_point NOT IN ('finished', 'cancelled') AND locked_until IS NULL AND parked_because IS NULL`);
 
   const leaks = rows.map(row => row.leak);
   if (pool && pool.waitingCount > 0) leaks.push(`${pool.waitingCount} callers still wait for a connection`);
