@@ -1,16 +1,20 @@
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
+import type { DataSource } from 'typeorm';
 import { BankClient } from './bank/bank.client.js';
 import { createDataSource } from './data-source.js';
 import { createEngine } from './engine.js';
 import { explain } from './recovery/explain.js';
 import { recoveryEvents, type RecoveryEvent, type RunDone, type WorkerName } from './recovery/events.js';
 import type { Worker } from './recovery/loop.js';
-import { didSomething, differenceLines, runToJson, runToLine } from './recovery/report.js';
+import { listParked, unpark } from './recovery/parked.js';
+import { didSomething, differenceLines, parkedToLine, runToJson, runToLine } from './recovery/report.js';
 import { allWorkers, Workers } from './recovery/workers.js';
 import { readSettings, type Settings } from './settings.js';
 
 const usage = `Usage: npm run recover -- [completer] [reaper] [reconciler] [--once] [--json]
+       npm run recover -- --parked
+       npm run recover -- --unpark <payment id>… | --unpark all
 
 Runs what keeps payments from being forgotten, without the API. Without names, all of them:
   completer   finishes payments whose process died
@@ -19,7 +23,10 @@ Runs what keeps payments from being forgotten, without the API. Without names, a
 
   --once  run each once, say what it did, and end
   --json  with --once one JSON object; else one for each run that did something
-  --help  this text
+
+  --parked  lists the payments that wait for a person, and why
+  --unpark  gives them back to the completer, which asks the bank before it sends anything
+  --help    this text
 
 Settings come from the environment, DATABASE_URL first of all.
 With --once the exit code says: 0 all is well, 1 something could not be done, 3 there are differences.`;
@@ -34,6 +41,10 @@ interface Wish {
   names: WorkerName[];
   once: boolean;
   json: boolean;
+  parked: boolean;
+  unpark: boolean;
+  /** With `unpark`: which payments; empty: all. */
+  payments: string[];
   help: boolean;
 }
 
@@ -45,12 +56,18 @@ function readArguments(args: string[]): Wish {
     options: {
       once: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
+      parked: { type: 'boolean', default: false },
+      unpark: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
+  if (values.unpark) {
+    if (positionals.length === 0) throw new Error('Say which payments to unpark, or all.');
+    return { ...values, names: [], payments: positionals.filter(id => id !== 'all') };
+  }
   const unknown = positionals.find(name => !names.includes(name as WorkerName));
   if (unknown !== undefined) throw new Error(`There is no worker called '${unknown}'.`);
-  return { ...values, names: positionals as WorkerName[] };
+  return { ...values, names: positionals as WorkerName[], payments: [] };
 }
 
 /** @returns the exit code */
@@ -63,6 +80,8 @@ async function recover(wish: Wish, settings: Settings, signal: AbortSignal): Pro
   });
   try {
     await dataSource.initialize();
+    if (wish.parked) return await tellParked(dataSource, wish);
+    if (wish.unpark) return await unparkThem(dataSource, settings, wish);
     const workers = choose(allWorkers({ dataSource, settings, engine, bank }), wish);
     return await (wish.once ? runOnce(workers, wish, signal) : runUntil(signal, workers, wish));
   } finally {
@@ -76,6 +95,28 @@ function choose(workers: Worker[], wish: Wish): Worker[] {
   const missing = wish.names.find(name => !workers.some(worker => worker.name === name));
   if (missing) throw new Error(`The ${missing} needs the bank: set BANK_URL.`);
   return workers.filter(({ name }) => wish.names.length === 0 || wish.names.includes(name));
+}
+
+async function tellParked(dataSource: DataSource, { json }: Wish): Promise<number> {
+  const parked = await listParked(dataSource);
+  if (json) print(JSON.stringify(parked));
+  else if (parked.length === 0) print('Nothing is parked.');
+  else print(...parked.map(parkedToLine));
+  return exitCodes.well;
+}
+
+async function unparkThem(
+  dataSource: DataSource,
+  settings: Settings,
+  { payments, json }: Wish,
+): Promise<number> {
+  const unparked = await unpark(dataSource, settings, payments.length === 0 ? null : payments);
+  const missing = payments.filter(id => !unparked.includes(id));
+  if (json) print(JSON.stringify({ unparked, missing }));
+  else if (unparked.length > 0) print(...unparked.map(id => `${id} is the completer’s again.`));
+  else if (missing.length === 0) print('Nothing is parked.');
+  for (const id of missing) console.error(`${id} is not parked.`);
+  return missing.length > 0 ? exitCodes.failed : exitCodes.well;
 }
 
 /** One after the other. One that fails does not keep the next from its work. */

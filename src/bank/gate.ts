@@ -14,11 +14,11 @@ import type { BankRequest, HttpAnswer, HttpEnd } from './bank-request.js';
 import { publish } from './events.js';
 
 /**
- * The circuit opens when more than half of the last hundred requests failed, and not before twenty were made. One
- * who tries the payees that fail, one after the other, does not get there: between two failures the bank answers
- * when asked. A bank that is down gets there with its twentieth to fifty-first failure.
+ * The circuit opens when more than 70 % of the last fifty requests failed, and not before twenty were made. One who
+ * tries the payees that fail, one after the other, does not get there: sooner or later the bank answers when asked.
+ * A bank that is down gets there with its thirty-sixth failure at the latest.
  */
-const sample = { threshold: 0.5, size: 100, minimumNumberOfCalls: 20 };
+const sample = { threshold: 0.7, size: 50, minimumNumberOfCalls: 20 };
 
 /**
  * Who may make a request now: so many at once, so many waiting, and none while the bank is down. After a break of

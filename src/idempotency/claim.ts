@@ -141,7 +141,7 @@ export async function recordProgress(tx: EntityManager, progress: readonly Progr
       'attemptsGivenBack',
     ),
   );
-  if (recorded !== rows.length) throw new Bug('PS-101', 'a key held in this transaction is gone');
+  if (recorded !== rows.length) throw new Bug('PS-110', 'a key held in this transaction is gone');
 }
 
 const writeProgress: Statement = {

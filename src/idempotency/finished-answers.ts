@@ -17,7 +17,8 @@ export class FinishedAnswers {
 
   constructor(bytesMax: number) {
     this.rows = new LRUCache({
-      maxSize: bytesMax,
+      // Nothing fits into one byte: that is how none are kept.
+      maxSize: Math.max(1, bytesMax),
       sizeCalculation: row => rowOverheadBytes + (row.answer?.body.length ?? 0),
     });
   }

@@ -187,15 +187,9 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
     const driven = this.drive(held);
     const end = await within(until - performance.now(), driven);
     if (end && !isLeft(end)) return end;
-    switch (end?.kind) {
-      case 'postponed':
-        return { kind: 'left', retryAfterSeconds: end.retryAfterSeconds };
-      case 'parked':
-        return { kind: 'left', retryAfterSeconds: retryAfter.max };
-      default:
-        // Its end may come at any moment.
-        return { kind: 'left', retryAfterSeconds: retryAfter.min };
-    }
+    if (end?.kind === 'postponed') return { kind: 'left', retryAfterSeconds: end.retryAfterSeconds };
+    // Parked, it may take long; else its end may come at any moment.
+    return { kind: 'left', retryAfterSeconds: end?.kind === 'parked' ? retryAfter.max : retryAfter.min };
   }
 
   /** @returns whether the operation has ended, or may be taken over, before `until` */

@@ -387,7 +387,7 @@ describe('the decisions on a payment through the bank', () => {
     expect(takePayment.cancel?.(books, claim)).toEqual({ kind: 'cancel' });
     expect(balanceOf(accountsOf(books)[0] as Account)).toMatchObject({ pending: 0n, available: 500n });
     expect([...books.changed.payments]).toMatchObject([{ status: 'cancelled', completedAt: later }]);
-    expect(() => takePayment.cancel?.(books, claim)).toThrow('PS-301');
+    expect(() => takePayment.cancel?.(books, claim)).toThrow('PS-401');
   });
 
   it.each([

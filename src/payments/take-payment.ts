@@ -241,14 +241,14 @@ function declined(payment: Payment, code: 'insufficient_funds' | 'declined_by_ba
 /** The payment that `open` entered, locked, and about to be changed. */
 function reservedPayment(books: Books, { attempt, state }: Claim<PaymentParams>): Payment {
   const payment = books.payment({ customerId: attempt.customerId, id: state.payment_id ?? '' });
-  if (payment?.status !== 'pending') throw new Bug('PS-301', 'a payment under way is not pending');
+  if (payment?.status !== 'pending') throw new Bug('PS-401', 'a payment under way is not pending');
   books.change(payment);
   return payment;
 }
 
 /** Double entry: what the payer loses, the payee gains, or the account that stands for the other bank. */
 function transferOf(payment: Payment, id: string | undefined): Transfer {
-  if (id === undefined) throw new Bug('PS-302', 'a payment under way has lost its transfer');
+  if (id === undefined) throw new Bug('PS-402', 'a payment under way has lost its transfer');
   const { customerId, fromAccountId, toAccountId, currency, amount, rail } = payment;
   return {
     id,
@@ -267,7 +267,7 @@ function transferOf(payment: Payment, id: string | undefined): Transfer {
 /** The reference is the payment's own id: chosen once, in the transaction that opened it. Never the caller's key. */
 function orderOf({ attempt: { params }, state }: Held<PaymentParams>): BankOrder {
   const { payment_id: reference } = state;
-  if (reference === undefined) throw new Bug('PS-303', 'a payment under way has lost its id');
+  if (reference === undefined) throw new Bug('PS-403', 'a payment under way has lost its id');
   return { reference, amount: BigInt(params.amount), currency: params.currency, creditor: params.to };
 }
 

@@ -21,7 +21,7 @@ type Needs = Pick<Settings, 'recoveriesAtOnceMax' | 'sweepMs'>;
  */
 export class Completer implements Worker<Completed> {
   readonly name = 'completer';
-  private readonly underway = new Set<Promise<void>>();
+  private readonly underway = new Set<Promise<unknown>>();
 
   constructor(
     private readonly engine: Pick<Engine, 'takeOver' | 'drive'>,
@@ -29,10 +29,10 @@ export class Completer implements Worker<Completed> {
     private readonly settings: Needs,
   ) {}
 
-  /** One that takes long does not keep the next sweep waiting. */
   async run(signal: AbortSignal): Promise<void> {
     await loop(signal, this.settings.sweepMs, {
-      work: () => this.sweep(signal),
+      // One that takes long does not keep the next sweep waiting.
+      work: async () => void this.tell(await this.sweep(signal)),
       onError: error => {
         publish({ worker: this.name, error });
       },
@@ -41,36 +41,35 @@ export class Completer implements Worker<Completed> {
   }
 
   async runOnce(signal?: AbortSignal): Promise<Completed> {
-    const counts = await this.sweep(signal);
-    await Promise.all(this.underway);
-    return counts;
+    return this.tell(await this.sweep(signal));
   }
 
-  /** Takes over whatever is abandoned. The counts go on growing until each of them has left its holder. */
-  private async sweep(signal?: AbortSignal): Promise<Completed> {
-    const counts = { takenOver: 0, finished: 0, postponed: 0, parked: 0, lost: 0 };
+  /** Takes over whatever is abandoned, and starts to drive it. @returns what becomes of each */
+  private async sweep(signal?: AbortSignal): Promise<Promise<Left>[]> {
+    const left: Promise<Left>[] = [];
     let isMore = true;
     while (isMore && !signal?.aborted) {
       const room = await this.room();
       const taken = await this.engine.takeOver(this.bank.isAnswering ? room : 1);
-      counts.takenOver += taken.length;
-      for (const held of taken) this.complete(held, counts);
+      left.push(...taken.map(held => this.complete(held)));
       isMore = taken.length === room;
     }
-    if (counts.takenOver > 0) publish({ worker: this.name, ...counts });
-    return counts;
+    return left;
   }
 
-  private complete(held: Held, counts: Record<Left, number>): void {
-    const completing: Promise<void> = this.engine
-      .drive(held)
-      // Published as stranded. Its lease runs out, and it is met again.
-      .then(leftAs, () => 'lost' as const)
-      .then(how => {
-        counts[how] += 1;
-      })
-      .finally(() => this.underway.delete(completing));
-    this.underway.add(completing);
+  private complete(held: Held): Promise<Left> {
+    // What is thrown is published as stranded. Its lease runs out, and it is met again.
+    const left = this.engine.drive(held).then(leftAs, () => 'lost' as const);
+    const done = left.then(() => void this.underway.delete(done));
+    this.underway.add(done);
+    return left;
+  }
+
+  private async tell(sweep: Promise<Left>[]): Promise<Completed> {
+    const counts = { takenOver: sweep.length, finished: 0, postponed: 0, parked: 0, lost: 0 };
+    for (const how of await Promise.all(sweep)) counts[how] += 1;
+    publish({ worker: this.name, ...counts });
+    return counts;
   }
 
   /** Waits until a quarter is free, so that they are taken over by the dozen, not one by one. */

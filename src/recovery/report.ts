@@ -1,4 +1,5 @@
 import type { Difference, RunDone } from './events.js';
+import type { Parked } from './parked.js';
 
 /** What one worker did, for a person to read: one line. Its differences have lines of their own. */
 export function runToLine(run: RunDone): string {
@@ -48,6 +49,11 @@ function differenceToLine({ kind, reference, ours, theirs }: Difference): string
     ? `${theirs.amount} ${theirs.currency} after ${count(theirs.charges, 'charge')} and ${count(theirs.returns, 'return')}`
     : 'nothing';
   return `  ${kind} ${printable(reference)}: here ${here}, at the bank ${there}`;
+}
+
+/** A payment that waits for a person, and why. */
+export function parkedToLine({ paymentId, recoveryPoint, attempts, since, because }: Parked): string {
+  return `${paymentId}  since ${since.toISOString()}, at ${recoveryPoint}, after ${count(attempts, 'attempt')}: ${because}`;
 }
 
 function countsOf(run: RunDone): [string, number][] {

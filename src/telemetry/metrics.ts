@@ -34,7 +34,7 @@ const workers = ['completer', 'reaper', 'reconciler'] as const;
  * What this instance tells a Prometheus server: names, units, and what each one means.
  *
  * No label ever names a customer, a key or an id: that would tell secrets, and each would be a series for ever.
- * Labels have the few values listed above, and each series of a counter starts at 0, so that its first step is seen.
+ * Labels have the few values listed above, and each series that counts starts at 0, so that its first step is seen.
  * What is not known is left out: a gauge that says 0 would be a claim.
  *
  * This is the only module that knows prom-client. That package is deprecated: the project went on as
@@ -232,7 +232,10 @@ export class Metrics {
     ...described
   }: Labelled<Value> & { buckets: number[] }) {
     const histogram = new Histogram({ ...described, labelNames: [label], registers: [this.registry] });
-    return forEach(values, value => histogram.labels(value));
+    return forEach(values, value => {
+      histogram.zero({ [label]: value });
+      return histogram.labels(value);
+    });
   }
 }
 
@@ -262,19 +265,27 @@ function show(gauge: Gauge, value: number | undefined): void {
 
 let processRegistry: Registry | undefined;
 
+/** Each of these lists every open handle: with thousands of sockets that is a good part of what a scrape costs. */
+const tooDear = [
+  'handles',
+  'handles_total',
+  'requests',
+  'requests_total',
+  'resources',
+  'resources_total',
+].map(listed => `nodejs_active_${listed}`);
+
+/** Of two scrapes in one moment, the second would be told nonsense: there is no mean, and no minimum, of nothing. */
+const nonsense = ['min', 'mean', 'stddev'].map(figure => `nodejs_eventloop_lag_${figure}_seconds`);
+
 /**
- * Memory, CPU, event loop, garbage collection: these belong to the process, however many instances it runs. Their
- * observers cannot be stopped, so there is one set of them, from the first scrape on.
- *
- * What lists every open handle is left out: with thousands of sockets that would be half of what a scrape costs.
+ * Memory, CPU, event loop, garbage collection: these belong to the process, however many applications it runs. What
+ * observes them cannot be stopped, so there is one of each, from the first scrape on.
  */
 function ofThisProcess(): Registry {
   if (processRegistry) return processRegistry;
   processRegistry = new Registry();
   collectDefaultMetrics({ register: processRegistry });
-  for (const listed of ['handles', 'requests', 'resources']) {
-    processRegistry.removeSingleMetric(`nodejs_active_${listed}`);
-    processRegistry.removeSingleMetric(`nodejs_active_${listed}_total`);
-  }
+  for (const name of [...tooDear, ...nonsense]) processRegistry.removeSingleMetric(name);
   return processRegistry;
 }

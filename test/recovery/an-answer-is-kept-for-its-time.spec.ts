@@ -6,7 +6,13 @@ import { createDataSource } from '../../src/data-source.js';
 import { Reaper } from '../../src/recovery/reaper.js';
 import { Workers } from '../../src/recovery/workers.js';
 import { readSettings } from '../../src/settings.js';
-import { connect, createDatabase, type Customer, type Database, type PlantedKey } from '../support/database.js';
+import {
+  connect,
+  createDatabase,
+  type Customer,
+  type Database,
+  type PlantedKey,
+} from '../support/database.js';
 import { PostgresProxy } from '../support/postgres-proxy.js';
 
 const hourMs = 3_600_000;
@@ -21,7 +27,10 @@ describe('a stored answer is kept for its time, and an unfinished key for ever',
   beforeAll(async () => {
     database = await createDatabase();
     alice = await database.addCustomer({ name: 'alice' });
-    dataSource = await createDataSource({ databaseUrl: database.url, databaseConnectionsMax: 10 }).initialize();
+    dataSource = await createDataSource({
+      databaseUrl: database.url,
+      databaseConnectionsMax: 10,
+    }).initialize();
   });
   // The database refuses to delete what some of these tests leave.
   afterEach(() => database.sql('TRUNCATE idempotency_keys'));
@@ -36,10 +45,14 @@ describe('a stored answer is kept for its time, and an unfinished key for ever',
     database.insertKeyRow({ customerId: alice.id, key, ...state });
   const plantExpired = (count: number) =>
     Promise.all(
-      Array.from({ length: count }, (_, n) => plant(`expired-${n}`, { answer, expiresInMs: -1_000 - n })),
+      Array.from({ length: count }, (_, n) =>
+        plant(`expired-${n}`, { answer, expiresInMs: -1_000 * (n + 1) }),
+      ),
     );
   const keys = async () =>
-    (await database.sql<{ key: string }>('SELECT key FROM idempotency_keys ORDER BY key')).map(({ key }) => key);
+    (await database.sql<{ key: string }>('SELECT key FROM idempotency_keys ORDER BY key')).map(
+      ({ key }) => key,
+    );
 
   it('of every state at every age, only what is finished and expired goes (F91)', async () => {
     const states: Record<string, Partial<PlantedKey>> = {
@@ -59,7 +72,9 @@ describe('a stored answer is kept for its time, and an unfinished key for ever',
       await plant(`${state}, long ago`, { ...planted, ageMs: 9_000 * hourMs, expiresInMs: -9_000 * hourMs });
     }
     await database.sql("UPDATE idempotency_keys SET parked_because = 'poison' WHERE key LIKE 'parked%'");
-    await database.sql("UPDATE idempotency_keys SET recovery_point = 'cancelled' WHERE key LIKE 'cancelled%'");
+    await database.sql(
+      "UPDATE idempotency_keys SET recovery_point = 'cancelled' WHERE key LIKE 'cancelled%'",
+    );
     const before = await keys();
 
     expect(await newReaper().runOnce()).toEqual({ reaped: 4 });
@@ -81,7 +96,9 @@ describe('a stored answer is kept for its time, and an unfinished key for ever',
 
   it('four at once share the work, and none waits for another (F92)', async () => {
     await plantExpired(400);
-    const reapers = Array.from({ length: 4 }, () => newReaper({ REAPER_BATCH_MAX: '7', LOCK_TIMEOUT_MS: '10' }));
+    const reapers = Array.from({ length: 4 }, () =>
+      newReaper({ REAPER_BATCH_MAX: '7', LOCK_TIMEOUT_MS: '10' }),
+    );
     const counts = await Promise.all(reapers.map(reaper => reaper.runOnce()));
     expect(counts.map(({ reaped }) => reaped).reduce((a, b) => a + b)).toBe(400);
     expect(await keys()).toEqual([]);
@@ -90,11 +107,14 @@ describe('a stored answer is kept for its time, and an unfinished key for ever',
   it('passes over a row that somebody has in hand, at once, and deletes it the next time (F91)', async () => {
     await plantExpired(3);
     const repeat = await connect(database.url);
-    await repeat.sql('BEGIN');
-    await repeat.sql("UPDATE idempotency_keys SET duplicates = duplicates + 1 WHERE key = 'expired-1'");
-    expect(await newReaper({ LOCK_TIMEOUT_MS: '10' }).runOnce()).toEqual({ reaped: 2 });
-    await repeat.sql('COMMIT');
-    await repeat.end();
+    try {
+      await repeat.sql('BEGIN');
+      await repeat.sql("UPDATE idempotency_keys SET duplicates = duplicates + 1 WHERE key = 'expired-1'");
+      expect(await newReaper({ LOCK_TIMEOUT_MS: '10' }).runOnce()).toEqual({ reaped: 2 });
+      await repeat.sql('COMMIT');
+    } finally {
+      await repeat.end();
+    }
     expect(await newReaper().runOnce()).toEqual({ reaped: 1 });
   });
 

@@ -45,10 +45,13 @@ export class AnotherBank {
   async listen(): Promise<void> {
     this.server = createServer((request, response) => {
       const since = new URL(request.url ?? '', 'http://bank').searchParams.get('since');
-      void this.statement(Number(since)).then(({ bookings, next }) => {
-        response.setHeader('content-type', 'application/json');
-        response.end(JSON.stringify({ bookings: bookings.map(toJson), next }));
-      });
+      void this.statement(Number(since)).then(
+        ({ bookings, next }) => {
+          response.setHeader('content-type', 'application/json');
+          response.end(JSON.stringify({ bookings: bookings.map(toJson), next }));
+        },
+        () => response.destroy(),
+      );
     });
     this.server.listen(0, '127.0.0.1');
     await once(this.server, 'listening');

@@ -6,7 +6,7 @@ import { createDataSource } from '../../src/data-source.js';
 import type { Difference } from '../../src/recovery/events.js';
 import { Reconciler } from '../../src/recovery/reconciler.js';
 import { readSettings } from '../../src/settings.js';
-import { createDatabase, type Customer, type Database } from '../support/database.js';
+import { connect, createDatabase, type Customer, type Database } from '../support/database.js';
 import { expectNoLeaks } from '../support/leak-check.js';
 import { AnotherBank } from './another-bank.js';
 import { plantPayment, type PlantedPayment } from './bank-payments.js';
@@ -22,7 +22,10 @@ describe('our books and the bank’s agree, or somebody is told', () => {
   beforeAll(async () => {
     database = await createDatabase();
     alice = await database.addCustomer({ name: 'alice', balance: 1_000_000 });
-    dataSource = await createDataSource({ databaseUrl: database.url, databaseConnectionsMax: 10 }).initialize();
+    dataSource = await createDataSource({
+      databaseUrl: database.url,
+      databaseConnectionsMax: 10,
+    }).initialize();
   });
   beforeEach(async () => {
     await database.sql('TRUNCATE bank_bookings, payments CASCADE');
@@ -207,12 +210,16 @@ describe('our books and the bank’s agree, or somebody is told', () => {
     };
     const { payments, differences } = await reconciler.runOnce();
     expect(payments).toBe(3);
-    expect(differences.map(({ kind, reference }) => [kind, reference])).toEqual([['unknown_to_bank', before]]);
+    expect(differences.map(({ kind, reference }) => [kind, reference])).toEqual([
+      ['unknown_to_bank', before],
+    ]);
   });
 
   it('goes on where it stopped, page by page, when the bank goes away and comes back', async () => {
     bank = new AnotherBank(10);
-    bank.book(...(await Promise.all(Array.from({ length: 25 }, () => plant()))).map(reference => ({ reference })));
+    bank.book(
+      ...(await Promise.all(Array.from({ length: 25 }, () => plant()))).map(reference => ({ reference })),
+    );
     bank.pagesLeft = 2;
     await expect(newReconciler(bank).runOnce()).rejects.toThrow('could not connect');
     expect(await copy()).toHaveLength(20);
@@ -221,7 +228,11 @@ describe('our books and the bank’s agree, or somebody is told', () => {
     expect(await newReconciler(bank).runOnce()).toMatchObject({ copied: 5, differencesFound: 0 });
     expect(await newReconciler(bank).runOnce()).toMatchObject({ copied: 0, differencesFound: 0 });
     bank.book({ reference: await plant() });
-    expect(await newReconciler(bank).runOnce()).toMatchObject({ copied: 1, payments: 26, differencesFound: 0 });
+    expect(await newReconciler(bank).runOnce()).toMatchObject({
+      copied: 1,
+      payments: 26,
+      differencesFound: 0,
+    });
     expect(bank.asked).toEqual([0, 10, 20, 20, 25, 25, 25, 26]);
   });
 
@@ -248,14 +259,16 @@ describe('our books and the bank’s agree, or somebody is told', () => {
   it('compares without waiting for anybody who pays at that moment, and without making anybody wait', async () => {
     const reference = await plant();
     bank.book({ reference });
-    const runner = dataSource.createQueryRunner();
-    await runner.startTransaction();
-    await runner.query('SELECT FROM payments FOR UPDATE');
-    await runner.query('UPDATE payments SET refunded = 1');
-    await runner.query('LOCK TABLE payments, bank_bookings IN ROW EXCLUSIVE MODE');
-    expect(await reconciler.runOnce()).toMatchObject({ payments: 1, differencesFound: 0 });
-    await runner.rollbackTransaction();
-    await runner.release();
+    const payer = await connect(database.url);
+    try {
+      await payer.sql('BEGIN');
+      await payer.sql('UPDATE payments SET refunded = 1');
+      // It lets nobody in but those who only read, and lock no row.
+      await payer.sql('LOCK TABLE payments IN EXCLUSIVE MODE');
+      expect(await reconciler.runOnce()).toMatchObject({ payments: 1, differencesFound: 0 });
+    } finally {
+      await payer.end();
+    }
   });
 
   it('keeps on while the bank is away, tells of it, and stops at once when it is told to', async () => {

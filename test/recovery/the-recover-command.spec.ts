@@ -99,7 +99,10 @@ describe('the recover command', () => {
 
   it('without a bank: does the rest; asked for the reconciler by name, says what is missing', async () => {
     environment = { DATABASE_URL: database.url };
-    expect(await recover('--once')).toMatchObject({ code: 0, stdout: expect.not.stringContaining('reconciler') as string });
+    expect(await recover('--once')).toMatchObject({
+      code: 0,
+      stdout: expect.not.stringContaining('reconciler') as string,
+    });
     expect(await recover('reconciler', '--once')).toMatchObject({ code: 1, stderr: says('set BANK_URL') });
   });
 
@@ -130,7 +133,10 @@ describe('the recover command', () => {
   it('the schema is old: says which command brings it up to date', async () => {
     await database.sql('ALTER TABLE bank_bookings RENAME TO hidden');
     try {
-      expect(await recover('reconciler', '--once')).toMatchObject({ code: 1, stderr: says('npm run migrate') });
+      expect(await recover('reconciler', '--once')).toMatchObject({
+        code: 1,
+        stderr: says('npm run migrate'),
+      });
     } finally {
       await database.sql('ALTER TABLE hidden RENAME TO bank_bookings');
     }
@@ -145,8 +151,56 @@ describe('the recover command', () => {
     },
   );
 
+  it('--parked and --unpark: shows what waits for a person, and gives it back to the completer', async () => {
+    const plantParked = async (because: string) => {
+      const paymentId = await plantPayment(database.sql, alice, { status: 'pending' });
+      await database.sql(
+        `INSERT INTO idempotency_keys (customer_id, key, operation, fingerprint, fingerprint_version, params,
+           recovery_point, state, attempt_id, epoch, attempts, may_be_sent, parked_because, created_at, expires_at)
+         VALUES ($1, 'key-' || $2, 'payment', sha256('x'), 1, '{}', 'funds_reserved',
+           jsonb_build_object('payment_id', $2::text), gen_random_uuid(), 3, 40, true, $3, now(), now())`,
+        [alice.id, paymentId, because],
+      );
+      return paymentId;
+    };
+    const one = await plantParked('the bank names another amount');
+    const two = await plantParked('taken up 40 times');
+
+    const { stdout } = await recover('--parked');
+    expect(stdout).toMatch(
+      new RegExp(
+        `^${one}  since .*, at funds_reserved, after 40 attempts: the bank names another amount$`,
+        'm',
+      ),
+    );
+    expect(stdout.trimEnd().split('\n')).toHaveLength(2);
+
+    expect(await recover('--unpark')).toMatchObject({ code: 2 });
+    expect(await recover('--unpark', one, 'nobody')).toMatchObject({
+      code: 1,
+      stdout: `${one} is the completer’s again.\n`,
+      stderr: 'nobody is not parked.\n',
+    });
+    const abandoned = () =>
+      database.sql(
+        `SELECT state ->> 'payment_id' AS id, attempts, epoch FROM idempotency_keys
+          WHERE parked_because IS NULL AND locked_until <= clock_timestamp()`,
+      );
+    expect(await abandoned()).toEqual([{ id: one, attempts: 1, epoch: 3 }]);
+    expect(await recover('--unpark', 'all')).toMatchObject({
+      code: 0,
+      stdout: `${two} is the completer’s again.\n`,
+    });
+    expect(await abandoned()).toHaveLength(2);
+    expect(await recover('--parked')).toMatchObject({ code: 0, stdout: 'Nothing is parked.\n' });
+  });
+
   it('--help: says how it is used', async () => {
-    expect(await recover('--help')).toMatchObject({ code: 0, stderr: '', stdout: says('Usage: npm run recover') });
+    expect(await recover('--help')).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: says('Usage: npm run recover'),
+    });
   });
 
   it.each(['SIGTERM', 'SIGINT'] as const)(
@@ -193,7 +247,12 @@ function startRecover(args: string[], environment: NodeJS.ProcessEnv) {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const worker = { process: child, stdout: '', stderr: '', exited: once(child, 'close').then(([code]) => code as number) };
+  const worker = {
+    process: child,
+    stdout: '',
+    stderr: '',
+    exited: once(child, 'close').then(([code]) => code as number),
+  };
   child.stdout.on('data', (chunk: Buffer) => (worker.stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (worker.stderr += chunk.toString()));
   return worker;
