@@ -13,6 +13,7 @@ export interface Order {
 
 /** What the bank makes of an order. `settles_at` null: never. Times are epoch milliseconds. */
 export interface Verdict {
+  created_at: number;
   settles_at: number | null;
   ends_as: 'settled' | 'returned' | 'declined';
   decline_code: string | null;
@@ -24,7 +25,6 @@ export interface Transfer extends Order, Verdict {
   number: number;
   id: string;
   reference: string;
-  created_at: number;
 }
 
 export interface Booking {
@@ -98,9 +98,8 @@ export class Books {
 
   /** Writes a new transfer and, unless declined, its charge, both or neither. An older one loses the reference. */
   enter(reference: string, order: Order, verdict: Verdict): Transfer {
-    const at = Date.now();
-    this.bookReturns(at);
-    const transfer = { ...order, ...verdict, id: newId(), reference, created_at: at };
+    this.bookReturns(verdict.created_at);
+    const transfer = { ...order, ...verdict, id: newId(), reference };
     const number = this.inOneWrite(() => {
       this.statements.forget.run(reference);
       return this.write(transfer, reference);

@@ -5,6 +5,7 @@ import { faultKinds, type Fault, type Target } from './faults.js';
 import { timeMaxMs, type BankSettings } from './settings.js';
 import type { Bank } from './transfers.js';
 
+/** Which calls a fault or a barrier is for. Left out: any; `times`: once, and 0 for every one. */
 const targetMembers: Members = {
   method: oneOf(['PUT', 'GET']),
   reference: text(/./, 'a reference'),
@@ -24,6 +25,7 @@ const faultMembers: Members = {
 
 const barrierMembers: Members = { ...targetMembers, at: { ...oneOf(['before', 'after']), needed: true } };
 
+/** What may change while the bank runs. It applies from the next call on; transfers already made keep their time. */
 const changes = { settle_ms: 'settleMs', delay_ms: 'delayMs', remembers_ms: 'remembersMs' } as const;
 const changeMembers: Members = Object.fromEntries(
   Object.keys(changes).map(name => [name, whole(0, timeMaxMs)]),
@@ -31,7 +33,12 @@ const changeMembers: Members = Object.fromEntries(
 
 const done: Answer = { status: 204 };
 
-/** How tests choose what goes wrong, and see what happened. Undefined: there is no such path. */
+/**
+ * How tests choose what goes wrong, and see what happened; each path is a case below. It exists only with
+ * BANK_CONTROL=1. Faults and barriers act on calls under /transfers, never on these.
+ *
+ * @returns undefined when there is no such path
+ */
 export async function serveControl(bank: Bank, { request, url }: Exchange): Promise<Answer | undefined> {
   const [, , subject = '', id] = url.pathname.split('/');
   switch (`${request.method ?? ''} ${subject}${id === undefined ? '' : '/…'}`) {

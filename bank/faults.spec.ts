@@ -280,6 +280,15 @@ describe('a fault happens', () => {
     expect((await bank.put('a', { creditor: 'dee' })).status).toBe(422);
   });
 
+  it('and spoils no answer but its own', async () => {
+    await bank.fault({ kind: 'huge' });
+    await bank.fault({ kind: 'decline_despite_charge', creditor: 'eve' });
+    expect((await bank.get('a')).text.length).toBeGreaterThan(5 * 1024 * 1024);
+    expect((await bank.get('a')).text.length).toBeLessThan(200);
+    await bank.put('a');
+    expect((await bank.put('a', { creditor: 'eve' })).status).toBe(409);
+  });
+
   it.each([
     ['kind', {}],
     ['kind', { kind: 'explode' }],

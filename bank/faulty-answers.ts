@@ -4,7 +4,7 @@ import type { Fault, FaultKind } from './faults.js';
 /** What is told without carrying the call out. */
 const refusals: Partial<Record<FaultKind, (fault: Fault) => Answer | 'silence'>> = {
   timeout_before: () => 'silence',
-  error_before: internalError,
+  error_before: failure,
   redirect: ({ location = '/' }) => ({ status: 307, headers: { Location: location } }),
   rate_limited: fault => errorAnswer(429, 'rate_limited', 'Too many requests.', retryAfter(fault)),
   in_progress: fault =>
@@ -14,7 +14,7 @@ const refusals: Partial<Record<FaultKind, (fault: Fault) => Answer | 'silence'>>
 /** What is told of a call that was carried out. The answer handed in is the truth, and the books hold it. */
 const lies: Partial<Record<FaultKind, (answer: Answer, fault: Fault) => Answer | 'silence'>> = {
   timeout_after: () => 'silence',
-  error_after: (_, fault) => internalError(fault),
+  error_after: (_, fault) => failure(fault),
   wrong_reference: answer => pretend(answer, () => ({ reference: 'somebody-elses' })),
   wrong_amount: answer => pretend(answer, ({ amount }) => ({ amount: amount + 1 })),
   wrong_currency: answer =>
@@ -28,16 +28,12 @@ const lies: Partial<Record<FaultKind, (answer: Answer, fault: Fault) => Answer |
   broken_json: ({ status, body }) => ({ status, body: JSON.stringify(body).slice(0, -20) }),
   huge: ({ status, body = {} }) => ({
     status,
-    body: Object.assign(body, { padding: 'x'.repeat(5 * 1024 * 1024) }),
+    body: { ...(body as object), padding: 'x'.repeat(5 * 1024 * 1024) },
   }),
-  decline_despite_charge: answer => ({
-    ...pretend(answer, () => ({
-      status: 'declined',
-      decline: { code: 'declined_by_test', message: 'Declined, although it was charged.' },
-      settled_at: null,
-    })),
-    status: 422,
-  }),
+  decline_despite_charge: answer => {
+    const decline = { code: 'declined_by_test', message: 'Declined, although it was charged.' };
+    return pretend(answer, () => ({ status: 'declined', decline, settled_at: null }), 422);
+  },
   not_found: () => unknownReference,
 };
 
@@ -89,13 +85,13 @@ interface Told {
 }
 
 /** Changes the transfer in an answer. An answer that holds none stays as it is. */
-function pretend(answer: Answer, lie: (truth: Told) => object): Answer {
+function pretend(answer: Answer, lie: (truth: Told) => object, status = answer.status): Answer {
   const { body } = answer;
   if (typeof body !== 'object' || !('amount' in body)) return answer;
-  return { ...answer, body: { ...body, ...lie(body as Told) } };
+  return { ...answer, status, body: { ...body, ...lie(body as Told) } };
 }
 
-function internalError({ status = 500 }: Fault): Answer {
+function failure({ status = 500 }: Fault): Answer {
   return errorAnswer(status, 'unavailable', 'Something went wrong, and the outcome is not told.');
 }
 

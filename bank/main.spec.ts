@@ -28,7 +28,9 @@ function run(env: Record<string, string> = {}, ipc = false) {
   child.stdout?.on('data', (chunk: Buffer) => (said.stdout += chunk.toString()));
   child.stderr?.on('data', (chunk: Buffer) => (said.stderr += chunk.toString()));
   // With a channel that this side closed, Node never says 'close', which would mean that all output is here.
-  const exited = once(child, ipc ? 'exit' : 'close').then(([code, signal]) => (signal ?? code) as string | number);
+  const exited = once(child, ipc ? 'exit' : 'close').then(
+    ([code, signal]) => (signal ?? code) as string | number,
+  );
   const bank = {
     child,
     said,
@@ -148,9 +150,15 @@ describe('the bank as a process', () => {
     ['BANK_SETTLE_MS', 'soon'],
     ['BANK_HANG_MS', '99999999999'],
     ['BANK_CONTROL', 'yes'],
-    ['BANK_API_KEY', 'two words'],
   ])('does not start with %s=%s, and says why in one sentence', async (name, value) => {
     await expectRefusal({ [name]: value }, `${name} is "${value}": it must be `);
+  });
+
+  it('does not start with a key that fits into no header, and does not repeat it', async () => {
+    await expectRefusal(
+      { BANK_API_KEY: 'two words' },
+      'BANK_API_KEY must be printable ASCII without spaces.',
+    );
   });
 
   it('does not start on a port that is taken', async () => {

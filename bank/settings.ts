@@ -47,9 +47,9 @@ export function readSettings(env: NodeJS.ProcessEnv): BankSettings {
     throw new Error(`${name} is "${value}": it must be a whole number from 0 to ${max}.`);
   };
   const apiKey = text('BANK_API_KEY', defaultSettings.apiKey);
-  // Anything else does not fit into a header, and every caller would be refused.
+  // Anything else does not fit into a header, and every caller would be refused. Keys are not repeated on screens.
   if (!/^[\x21-\x7e]+$/.test(apiKey)) {
-    throw new Error(`BANK_API_KEY is "${apiKey}": it must be printable ASCII without spaces.`);
+    throw new Error('BANK_API_KEY must be printable ASCII without spaces.');
   }
   return {
     port: whole('BANK_PORT', defaultSettings.port, 65_535),

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { ask, openBank, order, until, type TestBank } from './testing/caller.js';
 
 describe('the bank', () => {
@@ -146,7 +147,6 @@ describe('the bank', () => {
   );
 
   it('carries out nothing for a caller that leaves in the middle of its request', async () => {
-    const { connect } = await import('node:net');
     const socket = connect(bank.port, '127.0.0.1');
     socket.write('PUT /transfers/half HTTP/1.1\r\nHost: bank\r\nAuthorization: Bearer bk_demo_paysam\r\n');
     socket.write('Content-Length: 50\r\n\r\n{"amount":1');

@@ -8,6 +8,7 @@ import type { Payees } from './payees.js';
 import type { RequestLog } from './request-log.js';
 import type { BankSettings } from './settings.js';
 
+/** All there is of the bank. One process has one, a test may have several. */
 export interface Bank {
   settings: BankSettings;
   books: Books;
@@ -87,14 +88,18 @@ function carryOut(
   return { status: known ? 200 : 201, body: toJson(transfer) };
 }
 
+/** Decides a new transfer's whole life: what its end is, and when. Nothing has to happen for it to come true. */
 function judge({ settleMs }: BankSettings, fault: Fault | undefined): Verdict {
+  const now = Date.now();
   if (fault?.kind === 'decline') {
     const { code, message } = fault.decline ?? declinedByTest;
-    return { ends_as: 'declined', settles_at: null, decline_code: code, decline_message: message };
+    const declined = { decline_code: code, decline_message: message };
+    return { ends_as: 'declined', created_at: now, settles_at: null, ...declined };
   }
   return {
     ends_as: fault?.kind === 'returned' ? 'returned' : 'settled',
-    settles_at: fault?.kind === 'never_settles' ? null : Date.now() + settleMs,
+    created_at: now,
+    settles_at: fault?.kind === 'never_settles' ? null : now + settleMs,
     decline_code: null,
     decline_message: null,
   };
@@ -102,6 +107,7 @@ function judge({ settleMs }: BankSettings, fault: Fault | undefined): Verdict {
 
 const declinedByTest = { code: 'declined_by_test', message: 'Declined, because a test asked for it.' };
 
+/** By now the books are written: whatever becomes of the answer, a look-up finds what is true. */
 async function tell(
   { settings }: Bank,
   exchange: Exchange,
