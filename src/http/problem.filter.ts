@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { StopFull } from '../database/bus.js';
 import { isPoolExhausted, isWorthAnotherTry, sqlStateOf, Unavailable } from '../database/failures.js';
 import type { Settings } from '../settings.js';
+import { errorToLog } from '../telemetry/error-to-log.js';
 import { Problem, problemToJson } from './problem.js';
 import { problems } from './problems.js';
 
@@ -23,7 +24,10 @@ export class ProblemFilter implements ExceptionFilter {
     const reply = http.getResponse<FastifyReply>();
     const problem = toProblem(error, this.settings);
     if (problems[problem.code].status >= 500) {
-      this.log.error({ requestId: http.getRequest<FastifyRequest>().id, err: error }, problem.code);
+      this.log.error(
+        { requestId: http.getRequest<FastifyRequest>().id, err: errorToLog(error) },
+        problem.code,
+      );
     }
     send(reply, problem);
   }

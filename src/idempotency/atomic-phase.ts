@@ -171,7 +171,6 @@ async function judgeRepeats(
       repeat,
       held ? { kind: 'held', held } : { kind: 'in_progress', retryAfterSeconds: 1, expiresAt },
     );
-    if (held) publish('taken_over', [{ attempt: repeat.attempt, held }]);
   }
 }
 

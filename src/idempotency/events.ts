@@ -21,7 +21,7 @@ import type { Attempt, Held, Outcome, RecoveryPoint } from './operation.js';
  * - `fenced`: somebody took over meanwhile: nothing was written;
  * - `postponed`, `parked`, `cancelled`: committed, with the reason; `parked` is for a person to look at;
  * - `stranded`: its holder could not go on (the error says why); its lease will run out, and somebody takes over;
- * - `answered`: what the caller is told, `outcome` says which way.
+ * - `answered`: what the caller is told, `outcome` says which way; without one, `error` was thrown.
  */
 export type EnginePoint =
   | 'boarding'

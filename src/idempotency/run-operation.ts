@@ -106,10 +106,16 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
       params,
       fingerprint: fingerprint(operation.name, params),
     };
-    const outcome = this.answerFromMemory(attempt) ?? (await this.carryOut(attempt, patience));
-    if (isRepeat(outcome)) this.duplicates.count(attempt);
-    publish('answered', [{ attempt, held: null }], { outcome: outcome.kind });
-    return outcome;
+    const underway = [{ attempt, held: null }];
+    try {
+      const outcome = this.answerFromMemory(attempt) ?? (await this.carryOut(attempt, patience));
+      if (isRepeat(outcome)) this.duplicates.count(attempt);
+      publish('answered', underway, { outcome: outcome.kind });
+      return outcome;
+    } catch (error) {
+      publish('answered', underway, { error });
+      throw error;
+    }
   }
 
   /** Closes a key: what was certainly not sent is undone, a key never seen is never taken any more. */
@@ -174,6 +180,8 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
       const seat = await this.transactions.commit({ attempt, held: null, decide });
       if (seat.kind === 'claim_again') continue;
       if (isLeft(seat)) throw new Bug('PS-106', `a first phase ended as ${seat.kind}`);
+      // Nobody but the one who opened it holds it in its first epoch.
+      if (seat.kind === 'held' && seat.held.epoch > 1) publish('taken_over', [{ attempt, held: seat.held }]);
       return seat;
     }
     throw new Unavailable('this key changes hands too fast');

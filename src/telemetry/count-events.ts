@@ -3,8 +3,8 @@ import type { BankEvent } from '../bank/events.js';
 import type { EngineEvent, EnginePoint } from '../idempotency/events.js';
 import type { RecoveryPoint } from '../idempotency/operation.js';
 import type { RecoveryEvent } from '../recovery/events.js';
+import type { Listener } from './listener.js';
 import type { Count, Metrics } from './metrics.js';
-import type { Listener } from './telemetry.js';
 
 /**
  * Which event moves which metric.
@@ -14,8 +14,8 @@ import type { Listener } from './telemetry.js';
  */
 export class EventCounter implements Listener {
   /**
-   * When each transaction began, under the first attempt in it: an attempt is in one transaction at a time. One that
-   * nobody heard the end of, because the database stayed away, is forgotten when a thousand others have begun.
+   * When each transaction began, under the first attempt in it: an attempt is in one transaction at a time. Those of
+   * the past are forgotten when a thousand others have begun: there are never as many on the road.
    */
   private readonly begun = new LRUCache<string, number>({ max: 1_000 });
 
@@ -83,11 +83,8 @@ export class EventCounter implements Listener {
 
   private countTransaction(event: EngineEvent): void {
     this.metrics.batchSize.observe(event.batchSize);
-    const transaction = transactionOf(event);
-    const begun = this.begun.get(transaction);
-    if (begun === undefined) return;
-    this.begun.delete(transaction);
-    this.metrics.transactionSeconds.observe((performance.now() - begun) / 1_000);
+    const begun = this.begun.get(transactionOf(event));
+    if (begun !== undefined) this.metrics.transactionSeconds.observe((performance.now() - begun) / 1_000);
   }
 }
 

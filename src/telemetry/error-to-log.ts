@@ -41,5 +41,5 @@ function framesOf(stack: string): string[] {
   return stack
     .split('\n')
     .map(line => line.trim())
-    ;
+    .filter(line => line.startsWith('at '));
 }

@@ -3,8 +3,8 @@ import type { BankEvent } from '../bank/events.js';
 import type { EngineEvent, EnginePoint } from '../idempotency/events.js';
 import type { Difference, RecoveryEvent } from '../recovery/events.js';
 import { errorToLog, messageLengthMax } from './error-to-log.js';
+import type { Listener } from './listener.js';
 import { Seldom } from './seldom.js';
-import type { Listener } from './telemetry.js';
 
 /** Differences written down per run. They are found again every time, and the metric has their number. */
 const differencesMax = 20;

@@ -9,15 +9,9 @@ import { engineEvents, type EngineEvent } from '../idempotency/events.js';
 import { recoveryEvents, type RecoveryEvent } from '../recovery/events.js';
 import { BacklogReader } from './backlog.js';
 import { EventCounter } from './count-events.js';
+import type { Listener } from './listener.js';
 import { EventLog } from './log-events.js';
 import { Metrics } from './metrics.js';
-
-/** Hears everything that is said. */
-export interface Listener {
-  engine(event: EngineEvent): void;
-  bank(event: BankEvent): void;
-  recovery(event: RecoveryEvent): void;
-}
 
 /**
  * Listens to what the engine, the bank's client and the workers say: counts it, and writes down what an operator

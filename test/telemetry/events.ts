@@ -7,7 +7,7 @@ export const secrets = {
   key: 'the-callers-key',
   customerId: 'the-customer',
   apiKey: 'sk_test_secret',
-  payee: 'sam',
+  payee: 'the-payee',
 };
 
 /** What the engine has in hand when it says something: the key and all. */

@@ -22,7 +22,7 @@ describe('the log tells an operator', () => {
   afterEach(async () => {
     await app.stop();
     for (const secret of [...Object.values(secrets), alice.id, alice.apiKey, 'planted-key']) {
-      expect(app.lines.join('').replaceAll('PaySam', '')).not.toContain(secret);
+      expect(app.lines.join('')).not.toContain(secret);
     }
   });
   afterAll(() => database.drop());
@@ -131,7 +131,7 @@ describe('the log tells an operator', () => {
 
   it('how much the reaper deleted, and nothing of what is every day’s work', () => {
     publishRecovery({ worker: 'reaper', reaped: 0 });
-    publishRecovery({ worker: 'completer', takenOver: 0 });
+    publishRecovery({ worker: 'completer', takenOver: 9, finished: 8, postponed: 1, parked: 0, lost: 0 });
     publishRecovery({ worker: 'reconciler', copied: 4, payments: 9, differencesFound: 0, differences: [] });
     publishEngine('boarding', [attempt('a')]);
     publishEngine('committed', [attempt('a')]);

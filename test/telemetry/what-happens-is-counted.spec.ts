@@ -57,7 +57,8 @@ describe('what happens is counted', () => {
     for (let times = 0; times < 3; times += 1) {
       publishEngine('answered', [attempt('a')], outcome && { outcome });
     }
-    const answers = parseMetrics(await app.scrape()).get('paysam_answers_total')?.series ?? new Map();
+    const answers =
+      parseMetrics(await app.scrape()).get('paysam_answers_total')?.series ?? new Map<string, number>();
     expect(answers.get(`paysam_answers_total{outcome="${label}"}`)).toBe(3);
     expect([...answers.values()].reduce((sum, value) => sum + value, 0)).toBe(3);
   });
@@ -178,20 +179,17 @@ describe('what happens is counted', () => {
     expect(ours(await series())).toEqual(before);
     const text = await app.scrape();
     for (const secret of [...Object.values(secrets), 'attempt-', 'reason ']) {
-      expect(text.replaceAll('paysam', '')).not.toContain(secret);
+      expect(text).not.toContain(secret);
     }
   });
 
-  it('does not mix its own figures with those of another application in this process', async () => {
-    const other = await listen(database.url, { DATABASE_CONNECTIONS_MAX: '2' });
+  it('counts what another application in this process does, from its own start on', async () => {
+    publishRecovery({ worker: 'reaper', reaped: 5 });
+    const other = await listen(database.url);
     try {
-      publishEngine('answered', [attempt('a')], { outcome: 'completed' });
-      publishRecovery({ worker: 'reaper', reaped: 5 });
-      const late = await listen(database.url);
       publishRecovery({ worker: 'reaper', reaped: 1 });
       const reaped = async (one: ListeningApp) => valueOf(await one.scrape(), 'paysam_reaped_keys_total');
-      expect([await reaped(app), await reaped(other), await reaped(late)]).toEqual([6, 6, 1]);
-      await late.stop();
+      expect([await reaped(app), await reaped(other)]).toEqual([6, 1]);
     } finally {
       await other.stop();
     }
