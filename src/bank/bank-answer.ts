@@ -1,5 +1,5 @@
 import { readRetryAfter } from './backoff.js';
-import type { BankOrder, BankTransfer } from './bank.client.js';
+import type { BankOrder, BankTransfer } from './bank-order.js';
 import type { HttpAnswer, HttpFailure } from './bank-request.js';
 
 /** What one request taught us about an order. The fate of a call, of several requests, is a `BankAnswer`. */

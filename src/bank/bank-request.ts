@@ -80,7 +80,7 @@ export class BankRequest implements Dispatcher.DispatchHandler {
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    if (this.controller) controller.abort(new Error('given up, or sent already'));
+    if (this.isOver || this.controller) controller.abort(new Error('given up, or sent already'));
     else this.controller = controller;
   }
 

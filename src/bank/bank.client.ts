@@ -2,26 +2,14 @@ import type { Settings } from '../settings.js';
 import { fullJitter, halfJitter, type Bounds } from './backoff.js';
 import { judgeAnswer, judgeFailure, type NotSent, type Unknown, type Verdict } from './bank-answer.js';
 import { BankLine, type LineSettings } from './bank-line.js';
+import type { BankOrder, BankTransfer } from './bank-order.js';
 import type { Call } from './call.js';
 import { publish } from './events.js';
 import { RetryBudget, repeatAfterTimeoutCost, repeatCost } from './retry-budget.js';
 import { judgeStatement, type Statement } from './statement.js';
 
+export type { BankOrder, BankTransfer } from './bank-order.js';
 export type { Booking } from './statement.js';
-
-/** What the bank is asked to pay. The reference is the payment's own id: the bank knows a repeat by it. */
-export interface BankOrder {
-  readonly reference: string;
-  /** Minor units. */
-  readonly amount: bigint;
-  readonly currency: string;
-  readonly creditor: string;
-}
-
-export interface BankTransfer {
-  readonly id: string;
-  readonly status: 'accepted' | 'settled' | 'returned';
-}
 
 /** What a call comes to. Only a decline is a failure; a time-out never is. */
 export type BankAnswer =

@@ -36,6 +36,7 @@ export class SmallBank {
   /** Requests for which nothing else was planned. */
   usual: Fault = honest;
   atOnceMost = 0;
+  connectionsSeen = 0;
   private atOnce = 0;
   private readonly planned: Fault[] = [];
 
@@ -46,6 +47,7 @@ export class SmallBank {
       void bank.take(request, response);
     });
     const bank = new SmallBank(server);
+    server.on('connection', () => (bank.connectionsSeen += 1));
     await listen(server);
     return bank;
   }
