@@ -15,7 +15,7 @@ export type { Booking } from './statement.js';
 export type BankAnswer =
   | { readonly kind: 'done'; readonly transfer: BankTransfer }
   | { readonly kind: 'declined'; readonly code: string; readonly message: string }
-  /** Surely the bank has done nothing for this order: it can be sent later, or cancelled. */
+  /** Surely this call has not sent the order, so it changed nothing: whatever was known before still holds. */
   | { readonly kind: 'not_sent'; readonly reason: string }
   /** It may have happened or not. Whoever waits long enough, and asks, will know. */
   | { readonly kind: 'unknown'; readonly reason: string }
@@ -27,6 +27,9 @@ export type BankSettings = LineSettings &
 
 /** Between two questions whether a transfer has settled: a demo's settles at once, a real one's takes its time. */
 const settlingPause = { firstMs: 50, maxMs: 1_000 };
+
+/** Repeats of requests that could not be sent. With the waits between them that is a fifth of a second. */
+const notSentMax = 2;
 
 /**
  * The one call we cannot take back.
@@ -43,7 +46,8 @@ const settlingPause = { firstMs: 50, maxMs: 1_000 };
  *     old ──▶   ask ──────────────────────▶ done | declined | contradicted
  *
  * A call ends early when it has made `bankRequestsMax` requests or its time is over, when the retry budget is empty,
- * the circuit is open or its caller gives up; then it tells what is known so far: `not_sent`, or else `unknown`.
+ * the circuit is open or its caller gives up; then it tells what is known so far: `not_sent`, or else `unknown`. A
+ * call that never reached the bank is `not_sent` whatever earlier calls did: it has not made the doubt any greater.
  */
 export class BankClient {
   private readonly line: BankLine;
@@ -82,11 +86,14 @@ export class BankClient {
     { mayBeSent, maySend }: { mayBeSent: boolean; maySend: boolean },
   ): Promise<BankAnswer> {
     let isInDoubt = mayBeSent;
+    let wasReached = false;
+    let timesNotSent = 0;
     let step: 'pay' | 'ask' = mayBeSent || !maySend ? 'ask' : 'pay';
     let timesNotFound = 0;
 
     for (;;) {
       const verdict = await this.request(call, step, order);
+      if (verdict.kind !== 'not_sent') wasReached = true;
       let end: string | undefined;
       switch (verdict.kind) {
         case 'done':
@@ -120,16 +127,18 @@ export class BankClient {
           break;
 
         case 'not_sent':
-          end = await this.prepareRepeat(call, verdict);
+          timesNotSent += 1;
+          // A bank that cannot be reached is no matter of patience: the caller is told at once that it takes longer.
+          end = timesNotSent > notSentMax ? verdict.reason : await this.prepareRepeat(call, verdict);
           break;
       }
-      if (end !== undefined) return { kind: isInDoubt ? 'unknown' : 'not_sent', reason: end };
+      if (end !== undefined) return { kind: isInDoubt && wasReached ? 'unknown' : 'not_sent', reason: end };
     }
   }
 
   /**
    * Asks what became of a transfer that the bank has accepted, until it is settled or returned, or the call's time is
-   * over: then `done` with the status `accepted` says: not yet. Never `not_sent`, since it was.
+   * over: then `done` with the status `accepted` says: not yet. `not_sent` says that the bank was not reached.
    */
   settlement(order: BankOrder, transferId: string, options: { signal: AbortSignal }): Promise<BankAnswer> {
     return this.line.during(options.signal, call => this.settlementDuring(call, order, transferId));
@@ -137,8 +146,11 @@ export class BankClient {
 
   private async settlementDuring(call: Call, order: BankOrder, transferId: string): Promise<BankAnswer> {
     let notYet: BankAnswer | undefined;
+    let wasReached = false;
+    let timesNotSent = 0;
     for (let questions = 0; ; questions += 1) {
       const verdict = await this.request(call, 'ask', order);
+      if (verdict.kind !== 'not_sent') wasReached = true;
       let end: string | undefined;
       switch (verdict.kind) {
         case 'done':
@@ -161,11 +173,15 @@ export class BankClient {
           return verdict;
 
         case 'unknown':
-        case 'not_sent':
           end = await this.prepareRepeat(call, verdict);
           break;
+
+        case 'not_sent':
+          timesNotSent += 1;
+          end = timesNotSent > notSentMax ? verdict.reason : await this.prepareRepeat(call, verdict);
+          break;
       }
-      if (end !== undefined) return notYet ?? { kind: 'unknown', reason: end };
+      if (end !== undefined) return notYet ?? { kind: wasReached ? 'unknown' : 'not_sent', reason: end };
     }
   }
 

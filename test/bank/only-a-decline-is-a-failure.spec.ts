@@ -211,8 +211,8 @@ describe('only a decline is a failure', () => {
       reason: 'the bank answered 401 unauthorized: it refuses our API key',
     });
     expect(bank.requests).toHaveLength(1);
-    // What an earlier call may have sent, it may have done.
-    expect((await client.pay(order, again)).kind).toBe('unknown');
+    // What an earlier call may have sent, it may have done; but this one has not added to the doubt.
+    expect((await client.pay(order, again)).kind).toBe('not_sent');
   });
 
   it('says what became of each request, and neither key nor reference', async () => {
