@@ -41,9 +41,9 @@ describe('a transfer settles', () => {
     expect(await ask()).toEqual(accepted);
   });
 
-  it('is never called unsent', async () => {
+  it('is no more in doubt than before when the bank could not be asked', async () => {
     bank.stop();
-    expect((await ask()).kind).toBe('unknown');
+    expect((await ask()).kind).toBe('not_sent');
   });
 
   it('gets over an answer that is lost', async () => {
