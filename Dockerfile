@@ -1,5 +1,6 @@
-# The API, and the two one-off commands that a new database needs. Built in one stage, run in another: the image
-# holds no compiler, no tests, and nothing that could be told to fail.
+# The API, and the two one-off commands that a new database needs; and, as a target of its own, the pretend bank of the
+# demonstration. Built in one stage, run in another: no image holds a compiler or tests, and the API's holds nothing that
+# could be told to fail.
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
@@ -7,7 +8,20 @@ RUN npm ci --ignore-scripts
 COPY . .
 RUN node_modules/.bin/nest build && npm prune --omit=dev --ignore-scripts
 
-FROM node:24-slim
+# docker build --target bank: needs nothing but Node. Its books are in /books, to be mounted.
+FROM node:24-slim AS bank
+ENV NODE_ENV=production BANK_HOST=0.0.0.0 BANK_PORT=3001 BANK_BOOKS=/books/bank.db
+WORKDIR /app
+COPY --from=build /app/package.json ./
+COPY --from=build /app/dist/bank dist/bank
+RUN mkdir /books && chown node:node /books
+USER node
+EXPOSE 3001
+HEALTHCHECK --interval=5s --timeout=3s --start-period=10s \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.BANK_PORT + '/health').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "dist/bank/main.js"]
+
+FROM node:24-slim AS api
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000
 WORKDIR /app
 COPY --from=build /app/package.json ./

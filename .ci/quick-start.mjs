@@ -1,16 +1,16 @@
-// Runs `npm start` on a free port, then the very commands it prints, and stops it with Ctrl-C.
+// Runs `npm start` on free ports, then the very commands it prints, and stops it with Ctrl-C.
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const expected = [200, 200, 409, 402, 402];
+const expected = [200, 200, 409, 402, 402, 200, 200];
 const folder = mkdtempSync(join(tmpdir(), 'pay-sam-'));
-const port = await freePort();
+const [port, bankPort] = [await freePort(), await freePort()];
 const start = spawn('npm', ['start'], {
   detached: true,
-  env: { ...process.env, PORT: String(port), DATA_DIR: join(folder, 'data') },
+  env: { ...process.env, PORT: String(port), BANK_PORT: String(bankPort), DATA_DIR: join(folder, 'data') },
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 

@@ -222,4 +222,6 @@ if (import.meta.main) {
   // A reader that is gone, as in `| head -1`, is no reason to stop in the middle of something.
   for (const output of [process.stdout, process.stderr]) output.on('error', () => undefined);
   process.exitCode = await runAsCommand(process.argv.slice(2), process.env);
+  // What listens for the parent's end would keep this process alive after its own.
+  if (process.connected) process.disconnect();
 }

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { boundLog, lastLines } from './log-file.js';
 import { Refusal } from './refusal.js';
@@ -13,6 +13,8 @@ export interface Program {
   /** Answers 200 once the program is ready. */
   readyUrl: string;
   log: string;
+  /** Holds the number of the process, as long as it runs: for whoever wants to kill it. */
+  pidFile: string;
 }
 
 /** How long a child may take until it is ready, in milliseconds. It takes one second; a slow machine ten. */
@@ -48,7 +50,7 @@ export class Child {
 
   /** Starts it and waits until it is ready. */
   async start(): Promise<void> {
-    const { script, nodeFlags, environment, log, readyUrl } = this.program;
+    const { script, nodeFlags, environment, log, pidFile, readyUrl } = this.program;
     const output = openSync(log, 'a');
     const child = spawn(process.execPath, [...nodeFlags, script], {
       env: environment,
@@ -58,8 +60,11 @@ export class Child {
     });
     closeSync(output);
     this.#process = child;
+    if (child.pid !== undefined) writeFileSync(pidFile, `${String(child.pid)}\n`);
     this.#exit = new Promise(resolve => {
       child.once('exit', (code, signal) => {
+        // The number may soon be another program's.
+        rmSync(pidFile, { force: true });
         resolve(signal ?? `exit code ${String(code)}`);
       });
     });

@@ -3,7 +3,9 @@ import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createDataSource } from '../src/data-source.js';
 import { migrate } from '../src/migrate.js';
+import { accessTo, patienceWith, pretendBank } from './bank.js';
 import { Child } from './child.js';
+import { killCommand, recoverCommand } from './commands.js';
 import { curls } from './curls.js';
 import { EmbeddedPostgres } from './embedded-postgres.js';
 import { reachDatabase } from './own-database.js';
@@ -51,9 +53,10 @@ process.exit();
 
 /** The whole quick start. Ends only by throwing: a refusal, or that it is time to stop. */
 async function runUntilStopped(settings: StartSettings): Promise<never> {
-  const { host, port, dataDir } = settings;
+  const { host, port, bankUrl, bankPort, dataDir } = settings;
   makeFolder(dataDir);
-  await refuseBusyPort(host, port, signal);
+  await refuseBusyPort({ host, port, variable: 'PORT' }, signal);
+  if (!bankUrl) await refuseBusyPort({ host: '127.0.0.1', port: bankPort, variable: 'BANK_PORT' }, signal);
 
   const database = settings.databaseUrl
     ? await openOwnDatabase(settings.databaseUrl)
@@ -61,14 +64,24 @@ async function runUntilStopped(settings: StartSettings): Promise<never> {
   // A migration may wait long, for a lock or for a server that is silent; Ctrl-C does not.
   const demo = await Promise.race([prepare(database), whenStopped()]);
 
+  const bank = bankUrl ? undefined : await startPretendBank(bankPort, dataDir);
+  if (bankUrl) say(`${colours.green('✓')} Using the bank of BANK_URL; the pretend one is not started`);
+
   const api = new Child(
     {
       name: 'The API',
       script: join(import.meta.dirname, '../src/main.js'),
       nodeFlags: apiNodeFlags,
-      environment: { ...process.env, PORT: String(port), DATABASE_URL: database.url },
+      environment: {
+        ...process.env,
+        ...bank?.access,
+        ...bank?.patience,
+        PORT: String(port),
+        DATABASE_URL: database.url,
+      },
       readyUrl: `http://${reachable(host)}:${String(port)}/health/ready`,
       log: join(dataDir, 'api.log'),
+      pidFile: join(dataDir, 'api.pid'),
     },
     signal,
   );
@@ -79,11 +92,30 @@ async function runUntilStopped(settings: StartSettings): Promise<never> {
     return `API on ${address}, logging to ${join(dataDir, 'api.log')}`;
   });
 
-  if (demo) printCurls(address);
+  if (demo) printCurls(address, bank !== undefined);
   else say('\nThe database has customers of its own: use your own API keys.');
+  if (bank) printExperiments(bank, database, dataDir);
   say(colours.dim(`\nReady ${process.uptime().toFixed(1)} s after the start. Ctrl-C stops everything.`));
 
-  return await Promise.race([api.stayUp(), database.lost(), whenStopped()]);
+  const ends = [api.stayUp(), ...(bank ? [bank.child.stayUp()] : []), database.lost(), whenStopped()];
+  return await Promise.race(ends);
+}
+
+interface Bank {
+  child: Child;
+  access: Record<string, string>;
+  patience: Record<string, string>;
+}
+
+async function startPretendBank(port: number, dataDir: string): Promise<Bank> {
+  const child = pretendBank(port, dataDir, signal);
+  const access = accessTo(port, process.env);
+  started.push(child);
+  await step('Starting the pretend bank', async () => {
+    await child.start();
+    return `Pretend bank on ${access.BANK_URL ?? ''}, logging to ${join(dataDir, 'bank.log')}`;
+  });
+  return { child, access, patience: patienceWith(process.env) };
 }
 
 /** Not by `recursive: true`: below /proc, Node 24 then tries for ever. */
@@ -157,11 +189,27 @@ async function prepare({ url, isEmbedded }: Database): Promise<boolean> {
   }
 }
 
-function printCurls(address: string): void {
+function printCurls(address: string, hasBank: boolean): void {
   say('\nTry it, in another terminal:');
-  for (const { says, command, status } of curls(address, randomBytes(3).toString('hex'))) {
+  const all = curls(address, randomBytes(3).toString('hex'));
+  for (const { says, command, status } of all.filter(({ rail }) => hasBank || rail === 'ledger')) {
     say(`\n${colours.dim(`# ${says} → ${String(status)}`)}\n${command}`);
   }
+}
+
+function printExperiments({ access, patience }: Bank, { url, isEmbedded }: Database, dataDir: string): void {
+  const lease = patience.LEASE_MS
+    ? ` What it left is taken up after ${patience.LEASE_MS} ms (LEASE_MS).`
+    : '';
+  // The address of somebody's own database may hold a real password.
+  const environment = { ...(isEmbedded && { DATABASE_URL: url }), ...access };
+  const first = isEmbedded ? '' : ' Set DATABASE_URL there first.';
+  const experiments = {
+    [`Kill the API in the middle of something. It is started again.${lease}`]: killCommand(dataDir),
+    [`Finish what was left behind, and compare our books with the bank’s.${first}`]:
+      recoverCommand(environment),
+  };
+  for (const [says, command] of Object.entries(experiments)) say(`\n${colours.dim(`# ${says}`)}\n${command}`);
 }
 
 /** Where a browser or curl on this machine reaches what listens on `host`. */

@@ -17,7 +17,14 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-export async function refuseBusyPort(host: string, port: number, signal: AbortSignal): Promise<void> {
+/** Where something wants to listen, and the variable that sends it elsewhere. */
+export interface Place {
+  host: string;
+  port: number;
+  variable: 'PORT' | 'BANK_PORT';
+}
+
+export async function refuseBusyPort({ host, port, variable }: Place, signal: AbortSignal): Promise<void> {
   const until = Date.now() + patienceMs;
   for (let tries = 1; ; tries++) {
     const trouble = await troubleListening(host, port);
@@ -25,13 +32,13 @@ export async function refuseBusyPort(host: string, port: number, signal: AbortSi
     if (trouble !== 'EADDRINUSE') {
       throw new Refusal(
         `Cannot listen on ${host}:${String(port)} (${trouble}).`,
-        'Set PORT or HOST to another.',
+        `Set ${variable} or HOST to another.`,
       );
     }
     if (Date.now() > until) {
       throw new Refusal(
         `Port ${String(port)} is in use.`,
-        `Stop the program that uses it, or choose another port: PORT=${String(port + 1)} npm start`,
+        `Stop the program that uses it, or choose another port: ${variable}=${String(port + 2)} npm start`,
       );
     }
     if (tries === 1) say(`Port ${String(port)} is in use; an earlier copy may just be stopping …`);

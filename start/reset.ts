@@ -2,6 +2,7 @@ import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
+import { filesOfBooks } from './bank.js';
 import { EmbeddedPostgres } from './embedded-postgres.js';
 import { findBinaries } from './postgres-binaries.js';
 import { deleteHome, findHome, isHome } from './postgres-home.js';
@@ -9,7 +10,7 @@ import { explain, Refusal } from './refusal.js';
 import { complain, say } from './screen.js';
 import { readSettings } from './settings.js';
 
-/** `npm run reset`: deletes the built-in database with all that was paid in it, after asking. */
+/** `npm run reset`: deletes the built-in database with all that was paid in it, and the pretend bank's books. */
 try {
   await reset();
 } catch (error) {
@@ -41,7 +42,9 @@ async function reset(): Promise<void> {
     if (isLeftRunning) await postgres.stop();
   }
   deleteHome(home);
-  rmSync(join(dataDir, 'api.log'), { force: true });
+  // The bank's books go with ours: charges of payments that nobody remembers are what a reconciler reports.
+  const files = ['api.log', 'api.pid', 'bank.log', 'bank.pid'].map(name => join(dataDir, name));
+  for (const file of [...files, ...filesOfBooks(dataDir)]) rmSync(file, { force: true });
   if (existsSync(dataDir) && readdirSync(dataDir).length === 0) rmdirSync(dataDir);
   say(`Deleted ${home.folder}. The next npm start begins anew.`);
 }

@@ -21,6 +21,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { createDataSource } from '../src/data-source.js';
+import { patienceWith } from '../start/bank.js';
 import { curls } from '../start/curls.js';
 import { freePort } from '../start/ports.js';
 import { canEnter, findHome } from '../start/postgres-home.js';
@@ -43,7 +44,7 @@ class Copy {
   private readonly end: Promise<unknown>;
 
   constructor(
-    readonly environment: { PORT?: string; DATA_DIR?: string; DATABASE_URL?: string },
+    readonly environment: { PORT?: string; BANK_PORT?: string; DATA_DIR?: string; DATABASE_URL?: string },
     { command = [process.execPath, 'dist/start/main.js'], cwd = '.', uid = process.getuid?.() } = {},
   ) {
     const [program = '', ...args] = command;
@@ -67,6 +68,15 @@ class Copy {
 
   get url(): string {
     return `http://localhost:${String(this.environment.PORT)}`;
+  }
+
+  /** The number that its pid file holds: what a reader of the README kills. */
+  pidOf(program: 'api' | 'bank'): number {
+    return Number(readFileSync(this.pidFile(program), 'utf8'));
+  }
+
+  pidFile(program: 'api' | 'bank'): string {
+    return join(String(this.environment.DATA_DIR), `${program}.pid`);
   }
 
   get hasEnded(): boolean {
@@ -96,8 +106,8 @@ class Copy {
 }
 
 async function start(name: string, environment: object = {}, options: object = {}): Promise<Copy> {
-  const port = String(await freePort());
-  return new Copy({ PORT: port, DATA_DIR: join(folder, name), ...environment }, options);
+  const [PORT, BANK_PORT] = [String(await freePort()), String(await freePort())];
+  return new Copy({ PORT, BANK_PORT, DATA_DIR: join(folder, name), ...environment }, options);
 }
 
 function startAgain({ environment }: Copy): Copy {
@@ -106,9 +116,18 @@ function startAgain({ environment }: Copy): Copy {
 
 /** Ours must not depend on what the shell of whoever runs the tests happens to have set. */
 function ordinaryEnvironment(): NodeJS.ProcessEnv {
-  const ours = ['PORT', 'HOST', 'DATA_DIR', 'DATABASE_URL', 'npm_config_force', 'FORCE_COLOR'];
+  const ours = [
+    'PORT',
+    'HOST',
+    'DATA_DIR',
+    'DATABASE_URL',
+    'LEASE_MS',
+    'WORKERS',
+    'npm_config_force',
+    'FORCE_COLOR',
+  ];
   return Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !ours.includes(name) && !name.startsWith('PG')),
+    Object.entries(process.env).filter(([name]) => !ours.includes(name) && !/^(PG|BANK_)/.test(name)),
   );
 }
 
@@ -116,12 +135,6 @@ function ordinaryEnvironment(): NodeJS.ProcessEnv {
 function stillRunning(dataDir: string | undefined): string[] {
   const { stdout } = spawnSync('ps', ['axeww', '-o', 'pid=,command='], { encoding: 'utf8', maxBuffer: 1e9 });
   return stdout.split('\n').filter(line => line.includes(String(dataDir)));
-}
-
-function childOf(parent: number): number {
-  const { stdout } = spawnSync('ps', ['-A', '-o', 'ppid=,pid='], { encoding: 'utf8' });
-  const child = stdout.split('\n').map(line => line.trim().split(/\s+/).map(Number));
-  return child.find(([ppid]) => ppid === parent)?.[1] ?? 0;
 }
 
 function postmasterPid(home: string): string {
@@ -150,6 +163,38 @@ async function samHas(copy: Copy): Promise<number> {
     headers: { authorization: 'Bearer sk_demo_sam' },
   });
   return ((await answer.json()) as { balance: { posted: number } }).balance.posted;
+}
+
+/** The commands of a section of the README, for the ports and the folder of `copy`. */
+function storyOf(heading: string, { url, environment }: Copy): string[] {
+  const section = readFileSync('README.md', 'utf8').split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+  return [...section.matchAll(/```sh\n(.*)\n```/g)].map(([, command = '']) =>
+    command
+      .replace('localhost:3000', url)
+      .replace('localhost:3001', `127.0.0.1:${String(environment.BANK_PORT)}`)
+      .replace('.data', String(environment.DATA_DIR)),
+  );
+}
+
+/** What the bank says it has booked. */
+async function statement({ environment }: Copy): Promise<unknown[]> {
+  const answer = await fetch(`http://127.0.0.1:${String(environment.BANK_PORT)}/transfers`, {
+    headers: { authorization: 'Bearer bk_demo_paysam' },
+  });
+  return ((await answer.json()) as { bookings: unknown[] }).bookings;
+}
+
+/** The operation, as soon as it is not in progress any more. */
+async function finished({ url }: Copy, key: string): Promise<{ state: string }> {
+  const until = Date.now() + 20_000;
+  for (;;) {
+    const answer = await fetch(`${url}/operations/${key}`, {
+      headers: { authorization: 'Bearer sk_demo_alice' },
+    });
+    const operation = (await answer.json()) as { state: string };
+    if (operation.state !== 'in_progress' || Date.now() > until) return operation;
+    await sleep(100);
+  }
 }
 
 function runCurl(command: string): { status: number; headers: Record<string, string>; body: string } {
@@ -195,6 +240,8 @@ describe('npm start', () => {
   let neverReady: Copy;
   /** What Sam has in the first copy's books by now. */
   let paid: number;
+  /** What has left through the bank. */
+  let paidByBank = 0;
 
   beforeAll(async () => {
     // This one needs half a minute to give up; the last test but few looks at what it said.
@@ -223,7 +270,18 @@ describe('npm start', () => {
     expect(answers[1]?.body).toBe(answers[0]?.body);
     expect(answers[4]?.body).toBe(answers[3]?.body);
     paid += 10_000;
+    paidByBank += 5_000;
     expect(await samHas(first)).toBe(paid);
+  });
+
+  it('prints how to kill the API, and how to recover by hand', () => {
+    expect(first.output).toMatch(/^kill -9 \$\(cat \S+api\.pid\)$/m);
+    const recover = /^DATABASE_URL=.*npm run recover -- --once$/m.exec(first.output)?.[0] ?? '';
+    // Less npm, which would build under the feet of everybody who runs.
+    const command = recover.replace('npm run recover --', `'${process.execPath}' dist/src/worker.js`);
+    const { stdout, stderr, status } = spawnSync('sh', ['-c', command], { encoding: 'utf8' });
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/compared 2 payments, found 0 differences/);
   });
 
   it('writes plain lines where there is no terminal', () => {
@@ -259,7 +317,8 @@ describe('npm start', () => {
        FROM accounts ORDER BY accounts.id`,
     );
     const expected = {
-      ...{ alice: 1_000_000 - paid, 'bank:GBP': -1_105_000, bob: 5_000, dee: 0, flo: 0, legacy: 100_000 },
+      ...{ alice: 1_000_000 - paid - paidByBank, 'bank:GBP': -1_105_000 + paidByBank },
+      ...{ bob: 5_000, dee: 0, flo: 0, legacy: 100_000 },
       ...{ nia: 0, rex: 0, sam: paid, tim: 0 },
     };
     expect(balances).toEqual(
@@ -273,7 +332,38 @@ describe('npm start', () => {
 
   it('refuses a port that is in use', async () => {
     const copy = await start('busy', { PORT: first.environment.PORT });
-    await isRefused(copy, new RegExp(`Port ${String(first.environment.PORT)} is in use. .*PORT=`));
+    await isRefused(copy, new RegExp(`Port ${String(first.environment.PORT)} is in use. .* PORT=`));
+  });
+
+  it('refuses a port for the bank that is in use, whoever uses it', async () => {
+    const { BANK_PORT } = first.environment;
+    const copy = await start('busy', { BANK_PORT });
+    await isRefused(copy, new RegExp(`Port ${String(BANK_PORT)} is in use. .* BANK_PORT=`));
+    await isRefused(await start('busy', { PORT: BANK_PORT, BANK_PORT }), /PORT and BANK_PORT are both/);
+  });
+
+  it('starts no pretend bank where there is another', async () => {
+    const BANK_URL = `http://127.0.0.1:${String(await freePort())}`;
+    const copy = await start('other-bank', {
+      BANK_URL,
+      BANK_API_KEY: 'bk_other',
+      // Nothing that would listen there is started, so it may well be in use.
+      BANK_PORT: first.environment.BANK_PORT,
+    });
+    await copy.says('Ready');
+    expect(copy.output).toContain('the pretend one is not started');
+    expect(copy.output).not.toContain('"rail":"bank"');
+    expect(copy.output).not.toContain('bk_other');
+    expect(readdirSync(String(copy.environment.DATA_DIR)).filter(name => name.startsWith('bank'))).toEqual(
+      [],
+    );
+    expect(await copy.stop()).toBe(0);
+  });
+
+  it('leaves the patience of the API alone where somebody has set a part of it', () => {
+    expect(patienceWith({ LEASE_MS: '20000' })).toEqual({});
+    expect(patienceWith({ BANK_TIMEOUT_MS: '7000' })).toEqual({});
+    expect(patienceWith({ LEASE_MS: '' })).toHaveProperty('LEASE_MS');
   });
 
   it('refuses data that another copy is running on, and leaves that copy alone', async () => {
@@ -296,6 +386,7 @@ describe('npm start', () => {
     await Promise.all([
       isRefused(await start('abc', { PORT: 'abc' }), /PORT is "abc". Set it to a number from 1 to 65535/),
       isRefused(await start('65536', { PORT: '65536' }), /PORT is "65536"/),
+      isRefused(await start('bank', { BANK_PORT: '0' }), /BANK_PORT is "0". .* BANK_PORT=3001/),
       ...unwritable.map(async path => {
         await isRefused(
           await start('', { DATA_DIR: path }),
@@ -391,23 +482,66 @@ describe('npm start', () => {
     const outputs = await Promise.all([migrateNow(), migrateNow(), migrateNow()]);
     expect(outputs.map(output => output.split(' ')[0]).sort()).toEqual(['Applied', 'The', 'The']);
 
-    // A lock for three seconds, and each try waits for two.
+    // A lock for three seconds on the table that this migration changes, and each try waits for two.
     const dataSource = await createDataSource({ databaseUrl: url }).initialize();
-    await dataSource.undoLastMigration();
-    await dataSource.undoLastMigration();
+    const areThere = "SELECT FROM pg_class WHERE relname = 'refunds'";
+    while ((await dataSource.query<unknown[]>(areThere)).length > 0) await dataSource.undoLastMigration();
     await dataSource.destroy();
     const inUse = query(url, 'BEGIN; LOCK TABLE transfers; SELECT pg_sleep(3); COMMIT');
-    expect(await migrateNow()).toContain('Applied Payments0000000000003');
+    expect(await migrateNow()).toContain('Applied Refunds0000000000006');
     await inUse;
   });
 
   it('starts the API again when it dies', async () => {
-    const api = childOf(first.pid);
+    const api = first.pidOf('api');
     process.kill(api, 'SIGKILL');
     await first.says(/The API has stopped \(SIGKILL\); starting it again/);
     await first.says('The API is ready again');
-    expect(childOf(first.pid)).not.toBe(api);
+    expect(first.pidOf('api')).not.toBe(api);
     expect(await samHas(first)).toBe(paid);
+  });
+
+  it('starts the bank again when it dies, with the same books, and leaves the API alone', async () => {
+    const [api, bank] = [first.pidOf('api'), first.pidOf('bank')];
+    const before = await statement(first);
+    process.kill(bank, 'SIGKILL');
+    await first.says(/The pretend bank has stopped \(SIGKILL\); starting it again/);
+    await first.says('The pretend bank is ready again');
+    expect(first.pidOf('bank')).not.toBe(bank);
+    expect(first.pidOf('api')).toBe(api);
+
+    const payment = curls(first.url, 'after').find(({ rail }) => rail === 'bank')?.command ?? '';
+    expect(runCurl(payment).status).toBe(200);
+    paidByBank += 2_500;
+    const after = await statement(first);
+    expect(after.slice(0, before.length)).toEqual(before);
+    expect(after).toHaveLength(before.length + 1);
+  });
+
+  it('ends a payment that the API was killed in the middle of, as the README tells it, and charges once', async () => {
+    const [payAndKill = '', payAgain = '', look = ''] = storyOf('Kill it in the middle', first);
+    // Another payment at the same moment, to which nobody comes back.
+    runCurl(payAndKill.replace('Key: 461', 'Key: alone').replace(/; sleep.*/, ''));
+
+    const pending = runCurl(payAndKill);
+    expect(pending.status).toBe(202);
+    const { id } = JSON.parse(pending.body) as { id: string };
+    await first.says(/The API has stopped \(SIGKILL\)[^]*The API is ready again[^]*The API has stopped/);
+    await first.says(/The API is ready again[^]*The API is ready again/);
+
+    const answer = runCurl(payAgain);
+    expect(answer.status).toBe(200);
+    expect(JSON.parse(answer.body)).toMatchObject({ id, status: 'succeeded' });
+    const { stdout } = spawnSync('sh', ['-c', look], { encoding: 'utf8' });
+    const { bookings } = JSON.parse(stdout) as { bookings: { kind: string; reference: string }[] };
+    expect(bookings.filter(({ reference }) => reference === id).map(({ kind }) => kind)).toEqual(['charge']);
+
+    for (const key of ['461', 'alone']) {
+      expect(await finished(first, key)).toMatchObject({ state: 'completed', attempts: 2 });
+    }
+    const references = bookings.map(({ reference }) => reference);
+    expect(new Set(references).size).toBe(references.length);
+    paidByBank += 5_000;
   });
 
   it('leaves nothing running after Ctrl-C, and finds its data again', async () => {
@@ -435,7 +569,7 @@ describe('npm start', () => {
     await first.stop();
     first = startAgain(first);
     await first.says('Demo customers are in');
-    while (childOf(first.pid) === 0) await sleep(5);
+    while (!existsSync(first.pidFile('api'))) await sleep(5);
     process.kill(first.pid, 'SIGKILL');
     expect(first.output).not.toContain('Ready');
 
@@ -443,7 +577,7 @@ describe('npm start', () => {
     // The API that was just starting has found itself alone by now, or is about to.
     await sleep(3_000);
     const apis = stillRunning(first.environment.DATA_DIR).filter(line => line.includes('src/main.js'));
-    expect(apis.map(line => Number.parseInt(line))).toEqual([childOf(first.pid)]);
+    expect(apis.map(line => Number.parseInt(line))).toEqual([first.pidOf('api')]);
     expect(first.output).not.toContain('has stopped');
     expect(await samHas(first)).toBe(paid);
   });
@@ -484,7 +618,7 @@ describe('npm start', () => {
     expect(await samHas(first)).toBe(paid);
 
     // With its port taken in between, the API cannot come back.
-    process.kill(childOf(second.pid), 'SIGKILL');
+    process.kill(second.pidOf('api'), 'SIGKILL');
     await second.says('starting it again');
     const intruder = createServer(socket => socket.destroy()).listen(
       Number(second.environment.PORT),

@@ -74,7 +74,10 @@ export async function startBank(env: Record<string, string> = {}): Promise<BankP
     charges: async reference => {
       const all: { kind: string; reference: string; amount: number; currency: string }[] = [];
       for (let since = 0, more = true; more;) {
-        const page = (await ask('GET', `/transfers?since=${since}`)) as { bookings: typeof all; next: number };
+        const page = (await ask('GET', `/transfers?since=${since}`)) as {
+          bookings: typeof all;
+          next: number;
+        };
         all.push(...page.bookings);
         more = page.bookings.length > 0;
         since = page.next;

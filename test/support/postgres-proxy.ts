@@ -4,6 +4,14 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 /** What a COMMIT on its way looks like to the proxy: the statements of its transaction, itself included. */
 export type WhichCommit = (statements: string[]) => boolean;
 
+interface ArmedCommit {
+  side: 'before' | 'after';
+  nth: number;
+  which: WhichCommit;
+  /** Called when it is lost, instead of a reset: the caller is to hear nothing at all. */
+  onHeld?: () => void;
+}
+
 /**
  * A TCP proxy before PostgreSQL that knows where a COMMIT begins and ends, so that a test can lose it on
  * either side of the server: the caller sees the same error, the database does not.
@@ -20,7 +28,7 @@ export class PostgresProxy {
   private readonly links = new Set<Link>();
   private readonly port: number;
   private silent = false;
-  private armedCommit: { side: 'before' | 'after'; nth: number; which: WhichCommit } | undefined;
+  private armedCommit: ArmedCommit | undefined;
   private messagesLeft = Infinity;
   private welcomesToSpoil = 0;
 
@@ -52,6 +60,16 @@ export class PostgresProxy {
    */
   cutCommit(side: 'before' | 'after', { nth = 1, which = wroteSomething } = {}): void {
     this.armedCommit = { side, nth, which };
+  }
+
+  /**
+   * As `cutCommit`, but the caller is told nothing: it waits, and can be killed there. Resolves as soon as the COMMIT
+   * has been withheld, or the server's answer to it.
+   */
+  holdCommit(side: 'before' | 'after', { nth = 1, which = wroteSomething } = {}): Promise<void> {
+    return new Promise(resolve => {
+      this.armedCommit = { side, nth, which, onHeld: resolve };
+    });
   }
 
   /** Resets the connection that sends the `nth` message from now on, in place of that message. */
@@ -114,12 +132,12 @@ export class PostgresProxy {
   }
 
   /** Asked by a link before it forwards a COMMIT. */
-  sideToCut(statements: string[]): 'before' | 'after' | undefined {
+  commitToCut(statements: string[]): ArmedCommit | undefined {
     const armed = this.armedCommit;
     if (!armed?.which(statements) || --armed.nth > 0) return undefined;
     this.armedCommit = undefined;
     this.cuts++;
-    return armed.side;
+    return armed;
   }
 }
 
@@ -147,6 +165,7 @@ class Link {
   private repliesAsked = 1;
   private repliesDone = 0;
   private lastReply = Infinity;
+  private lostCommit: ArmedCommit | undefined;
   private cut = false;
 
   constructor(
@@ -191,12 +210,15 @@ class Link {
       }
       const text = this.executedBy(message);
       if (text !== undefined && this.finishesTransaction(text)) {
-        const side = this.proxy.sideToCut(this.transaction);
-        if (side === 'before') {
-          this.reset();
+        const lost = this.proxy.commitToCut(this.transaction);
+        if (lost?.side === 'before') {
+          this.lose(lost);
           return;
         }
-        if (side === 'after') this.lastReply = this.repliesAsked + 1;
+        if (lost) {
+          this.lostCommit = lost;
+          this.lastReply = this.repliesAsked + 1;
+        }
       }
       this.server.write(message.bytes);
       if (message.type === 'Q' || message.type === 'S') this.repliesAsked++;
@@ -219,8 +241,17 @@ class Link {
         return;
       }
       if (!isLost) this.client.write(bytes);
-      else if (type === 'Z') this.reset();
+      else if (type === 'Z') this.lose(this.lostCommit);
     }
+  }
+
+  private lose(commit: ArmedCommit | undefined): void {
+    if (!commit?.onHeld) {
+      this.reset();
+      return;
+    }
+    this.cut = true;
+    commit.onHeld();
   }
 
   /** The client sees a reset; the server sees a client that went away after what it had sent. */

@@ -1,0 +1,27 @@
+/**
+ * Loaded into a real process by api-process.ts, with `node --import`. From the first line of the program on, the time
+ * of day is wrong by CLOCK_SHIFT_MS: two hours ahead, say, as on a machine that nobody has set.
+ *
+ * Only the time of day. `performance.now` and timers run on another clock, which nobody can set.
+ *
+ * Node strips the types by itself, so this file imports only what Node brings.
+ */
+const shiftMs = Number(process.env.CLOCK_SHIFT_MS);
+if (!Number.isSafeInteger(shiftMs)) throw new Error('CLOCK_SHIFT_MS must say by how much the clock is wrong');
+
+const RightDate = Date;
+const now = () => RightDate.now() + shiftMs;
+
+globalThis.Date = new Proxy(RightDate, {
+  // What is made from something is left as it is: a time that the database tells does not change.
+  construct: (date, args, newTarget) =>
+    Reflect.construct(date, args.length === 0 ? [now()] : args, newTarget) as Date,
+  apply: () => new RightDate(now()).toString(),
+  get: (date, name) => (name === 'now' ? now : (Reflect.get(date, name) as unknown)),
+});
+// Nor is there a way round it, from a date to the one who made it.
+Object.defineProperty(RightDate.prototype, 'constructor', {
+  value: globalThis.Date,
+  configurable: true,
+  writable: true,
+});
