@@ -10,6 +10,8 @@ export interface LoadJob {
   warmUpSeconds: number;
   seconds: number;
   payee: 'another customer' | 'sam';
+  /** On rail bank the payee is whoever the other bank knows by that name. */
+  rail: 'ledger' | 'bank';
   /** Keys that are sent over and over; 0: every request has a key of its own. */
   keysRepeated: number;
 }
@@ -109,14 +111,16 @@ interface Request {
 }
 
 /** Requests are written out as text: an object turned into headers and JSON would cost the machine more. */
-function requests({ url, payee, keysRepeated }: LoadJob): () => Request {
+function requests({ url, payee, rail, keysRepeated }: LoadJob): () => Request {
   const { host, pathname } = new URL(url);
+  // Rail ledger is the default, and what the compared servers know.
+  const railMember = rail === 'bank' ? ',"rail":"bank"' : '';
   const write = (): Request => {
     const payer = 1 + randomInt(customersCount);
     const other = 1 + ((payer + randomInt(customersCount - 1)) % customersCount);
     const to = payee === 'sam' ? samsAccount : accountOf(other);
     const key = randomUUID();
-    const body = `{"from":"${accountOf(payer)}","to":"${to}","amount":1,"currency":"GBP"}`;
+    const body = `{"from":"${accountOf(payer)}","to":"${to}","amount":1,"currency":"GBP"${railMember}}`;
     const text =
       `POST ${pathname} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${apiKeyOf(payer)}\r\n` +
       `Idempotency-Key: ${key}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;

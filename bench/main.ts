@@ -3,34 +3,23 @@ import { parseArgs } from 'node:util';
 import { format, resolveConfig } from 'prettier';
 import { explain, Refusal } from '../start/refusal.js';
 import { colours, complain, say, step } from '../start/screen.js';
+import { agenda, keysStored, manyKeysStored, recoveryAgenda, situations } from './agenda.js';
 import { DatabaseServer } from './database.js';
 import { describeMachine } from './machine.js';
-import { measure, type Measurement, type ServerName } from './measure.js';
+import { measure, type Measurement } from './measure.js';
+import { ratios } from './ratios.js';
+import { measureRecovery, type Recovery } from './recovery.js';
 import { toMarkdown, toText } from './report.js';
-import { failures, ratios, summarise, type BenchResult, type Situation } from './result.js';
+import { failures, summarise, summariseRecovery, type BenchResult } from './result.js';
 
 const usage = `npm run bench -- [options]
   --seconds N      measured seconds of each measurement (5)
   --rounds N       how often each is measured (3)
   --connections N  callers at once (64)
-  --quick          short warm-up, no million keys (they take a minute to fill in): shows that it works, not how fast
-  --only WORDS     only what contains one of these, e.g. spread/ours,spread/naive
+  --quick          short warm-up, no million keys (they take a minute to fill in), no outage: shows that it works, not how fast
+  --only WORDS     only what contains one of these, e.g. spread/ours,bank,recovery
   --json FILE      writes everything measured
   --markdown FILE  writes the page for docs/`;
-
-/** Keys in the database when a measurement begins. */
-const keysStored = 10_000;
-const manyKeysStored = 1_000_000;
-const keysReplayed = 1_000;
-
-/** In this order, round after round: what slows the machine for a while slows neighbours, which are compared. */
-const agenda: [Situation, ServerName[]][] = [
-  ['spread', ['bare', 'naive', 'classic', 'ours']],
-  ['million keys', ['ours']],
-  ['sam', ['naive', 'classic', 'ours']],
-  ['replays', ['ours']],
-  ['alone', ['naive', 'classic', 'ours']],
-];
 
 const stopping = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -87,13 +76,18 @@ async function rounds(
   signal: AbortSignal,
 ): Promise<BenchResult> {
   const { plan, quick, only } = options;
-  const cases = agenda
-    .filter(([situation]) => !quick || situation !== 'million keys')
-    .flatMap(([situation, servers]) =>
-      servers.map(server => ({ situation, server, rounds: [] as Measurement[] })),
+  const isWanted = (name: string) => only.some(word => name.includes(word));
+  const cases = situations
+    .filter(situation => !quick || situation !== 'million keys')
+    .flatMap(situation =>
+      agenda[situation].servers.map(server => ({ situation, server, rounds: [] as Measurement[] })),
     )
-    .filter(({ situation, server }) => only.some(word => `${situation}/${server}`.includes(word)));
-  if (cases.length === 0)
+    .filter(({ situation, server }) => isWanted(`${situation}/${server}`));
+  const recoveries = recoveryAgenda
+    .filter(({ outageSeconds }) => !quick || outageSeconds === 0)
+    .filter(({ name }) => isWanted(`${name}/ours`))
+    .map(planned => ({ ...planned, rounds: [] as Recovery[] }));
+  if (cases.length === 0 && recoveries.length === 0)
     throw new Refusal(
       '--only leaves nothing to measure.',
       `Its words must occur in situation/server.\n${usage}`,
@@ -111,39 +105,48 @@ async function rounds(
     for (const { situation, server, rounds } of cases) {
       const isMany = situation === 'million keys' && many !== undefined;
       const databaseUrl = isMany ? many : await databases.copy(few);
+      const paymentsBefore = isMany ? manyKeys : keysStored;
       const measured = await measure(
         databases,
-        {
-          server,
-          databaseUrl,
-          paymentsBefore: isMany ? manyKeys : keysStored,
-          load: {
-            connections: situation === 'alone' ? 1 : plan.connections,
-            warmUpSeconds: plan.warmUpSeconds,
-            seconds: plan.seconds,
-            payee: situation === 'sam' ? 'sam' : 'another customer',
-            keysRepeated: situation === 'replays' ? keysReplayed : 0,
-          },
-        },
+        { server, situation, databaseUrl, paymentsBefore, load: plan },
         signal,
       );
       if (isMany) manyKeys = measured.audit.payments;
       else await databases.drop(databaseUrl);
       rounds.push(measured);
       const { perSecond, p50Ms, p99Ms } = measured;
-      const figures = `${perSecond.toFixed(0).padStart(6)}/s  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms`;
-      say(colours.dim(`  round ${round}  ${situation.padEnd(12)}  ${server.padEnd(7)}  ${figures}`));
+      sayDone(round, situation, [
+        server.padEnd(7),
+        `${perSecond.toFixed(0).padStart(6)}/s`,
+        `p50 ${p50Ms.toFixed(2)} ms`,
+        `p99 ${p99Ms.toFixed(2)} ms`,
+      ]);
+    }
+    for (const { name, outageSeconds, rounds } of recoveries) {
+      const databaseUrl = await databases.copy(few);
+      const plan = { databaseUrl, paymentsBefore: keysStored, outageSeconds };
+      const recovery = await measureRecovery(plan, signal);
+      await databases.drop(databaseUrl);
+      rounds.push(recovery);
+      const seconds = recovery.seconds?.toFixed(1) ?? 'never';
+      sayDone(round, name, ['ours   ', `${recovery.abandoned} abandoned`, `finished after ${seconds} s`]);
     }
   }
   const results = cases.map(each => summarise(each.situation, each.server, each.rounds));
+  const recovered = recoveries.map(each => summariseRecovery(each.name, each.rounds));
   return {
     at: new Date().toISOString(),
     machine: describeMachine(),
     database,
     plan,
     cases: results,
-    ratios: ratios(results),
+    recoveries: recovered,
+    ratios: ratios(results, recovered),
   };
+}
+
+function sayDone(round: number, situation: string, figures: string[]): void {
+  say(colours.dim(`  round ${round}  ${situation.padEnd(15)}  ${figures.join('  ')}`));
 }
 
 async function filled(databases: DatabaseServer, keys: number): Promise<string> {

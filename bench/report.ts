@@ -1,18 +1,12 @@
-import type { ServerName } from './measure.js';
-import type { BenchResult, CaseResult, Figure, Situation } from './result.js';
+import { agenda, recoveryAgenda } from './agenda.js';
+import type { ServerName } from './child.js';
+import { toLedger } from './ratios.js';
+import type { BenchResult, CaseResult, Figure, RecoveryResult } from './result.js';
 
 interface Table {
   head: string[];
   rows: string[][];
 }
-
-const situations: Record<Situation, string> = {
-  spread: 'spread over 10,000 accounts',
-  sam: 'everyone pays Sam',
-  replays: 'replays of 1,000 finished keys',
-  alone: 'a lone client',
-  'million keys': 'spread, 1 million keys stored',
-};
 
 const servers: Record<ServerName, string> = {
   bare: 'validates the body and answers: no authentication, no database; the ceiling of this stack',
@@ -25,12 +19,11 @@ const servers: Record<ServerName, string> = {
 export function toText(result: BenchResult): string {
   return [
     '',
-    aligned(caseTable(result.cases)),
-    '',
-    ...legend(result),
-    '',
-    aligned(ratioTable(result)),
-    '',
+    ...sections(result).flatMap(({ tables, notes }) => [
+      ...tables.flatMap(table => [aligned(table), '']),
+      ...notes,
+      ...(notes.length > 0 ? [''] : []),
+    ]),
     ...conditions(result),
   ].join('\n');
 }
@@ -45,17 +38,38 @@ export function toMarkdown(result: BenchResult): string {
     '',
     ...conditions(result).map(line => `- ${line}`),
     '',
-    '## Figures',
-    '',
-    marked(caseTable(result.cases)),
-    '',
-    ...legend(result).map(line => `- ${line}`),
-    '',
-    '## What we set out to reach',
-    '',
-    marked(ratioTable(result)),
-    '',
+    ...sections(result).flatMap(({ title, tables, notes }) => [
+      `## ${title}`,
+      '',
+      ...tables.flatMap(table => [marked(table), '']),
+      ...notes.map(line => `- ${line}`),
+      '',
+    ]),
   ].join('\n');
+}
+
+interface Section {
+  title: string;
+  tables: Table[];
+  notes: string[];
+}
+
+/** Those that have something to tell: `--only` may have left out the rest. */
+function sections(result: BenchResult): Section[] {
+  const { cases, recoveries } = result;
+  const overBank = cases.filter(({ situation }) => agenda[situation].bank);
+  return [
+    { title: 'Figures', tables: cases.length > 0 ? [caseTable(cases)] : [], notes: legend(result) },
+    {
+      title: 'Rail bank',
+      tables: [
+        ...(overBank.length > 0 ? [bankTable(cases, overBank)] : []),
+        ...(recoveries.length > 0 ? [recoveryTable(recoveries)] : []),
+      ],
+      notes: [...(overBank.length > 0 ? bankLegend : []), ...(recoveries.length > 0 ? recoveryLegend : [])],
+    },
+    { title: 'What we set out to reach', tables: [ratioTable(result)], notes: [] },
+  ].filter(({ tables }) => tables.some(({ rows }) => rows.length > 0));
 }
 
 function caseTable(cases: readonly CaseResult[]): Table {
@@ -64,8 +78,8 @@ function caseTable(cases: readonly CaseResult[]): Table {
       ...['situation', 'server', 'answers/s', 'min–max', 'p50 ms', 'min–max', 'p99 ms', 'min–max'],
       ...['API CPU s', 'API µs', 'DB µs', 'WAL B', 'peak MiB', 'lost', 'doubled'],
     ],
-    rows: cases.map(({ situation, server, figures, lost, doubled }) => [
-      situations[situation],
+    rows: cases.map(({ situation, server, figures, amiss }) => [
+      agenda[situation].title,
       server,
       median(figures.perSecond),
       range(figures.perSecond),
@@ -78,10 +92,66 @@ function caseTable(cases: readonly CaseResult[]): Table {
       median(figures.databaseCpuUs),
       median(figures.walBytes),
       median(figures.peakMemoryMib),
-      ...(server === 'bare' ? ['–', '–'] : [number(lost), number(doubled)]),
+      ...(server === 'bare' ? ['–', '–'] : [number(amiss.lost), number(amiss.doubled)]),
     ]),
   };
 }
+
+/** What is divided by rail ledger's is of the same rounds: the row "ours" of the spread payments. */
+function bankTable(cases: readonly CaseResult[], overBank: readonly CaseResult[]): Table {
+  return {
+    head: [
+      ...['situation', 'answers/s ÷ ledger', 'p50 ÷', 'p99 ÷', 'CPU ÷', 'latency ms', 'bank ms', 'our ms'],
+      ...['min–max', 'our share', 'requests', 'bank µs', 'in flight', 'peak', 'connections', 'books differ'],
+    ],
+    rows: overBank.map(({ situation, figures, amiss }) => [
+      agenda[situation].title,
+      median(toLedger(cases, situation, 'perSecond')),
+      median(toLedger(cases, situation, 'p50Ms')),
+      median(toLedger(cases, situation, 'p99Ms')),
+      median(toLedger(cases, situation, 'cpuUs')),
+      median(figures.meanMs),
+      median(figures.bankMs),
+      median(figures.ourMs),
+      range(figures.ourMs),
+      figures.ourShare ? `${number(figures.ourShare.median * 100)} %` : 'n/a',
+      median(figures.bankRequests),
+      median(figures.bankCpuUs),
+      ...[figures.inFlight, figures.inFlightPeak, figures.connectionsPeak].map(each =>
+        each ? number(each.median) : '–',
+      ),
+      number(amiss.booksDiffer),
+    ]),
+  };
+}
+
+const bankLegend = [
+  "latency ms: the mean, as callers see it. bank ms: of that, from asking for a turn at the bank until its answer was read, by the API's own metrics; our ms and our share: the rest, that is HTTP, authentication, the queue for a transaction, PostgreSQL and two or three commits. When our process is busy it reads answers late, and that is counted as the bank's.",
+  'CPU: API and database, for one answer. requests: to the bank, for one payment. bank µs: CPU of the pretend bank, which shares the machine, for one answer.',
+  'in flight: payments begun and not ended, counted in the database every 50 ms, their median and their peak. connections: of the API, in pg_stat_activity, their peak.',
+  "books differ: references of which the bank's statement and our database do not say the same, once the API had stopped. There, charges beyond one for a payment count as doubled, and payments without a charge as lost.",
+];
+
+function recoveryTable(recoveries: readonly RecoveryResult[]): Table {
+  return {
+    head: [
+      ...['situation', 'abandoned', 'seconds', 'min–max', 'charges', 'lost', 'doubled', 'unfinished'],
+      'books differ',
+    ],
+    rows: recoveries.map(({ name, figures, amiss }) => [
+      recoveryAgenda.find(each => each.name === name)?.title ?? name,
+      median(figures.abandoned),
+      median(figures.seconds),
+      range(figures.seconds),
+      median(figures.charges),
+      ...[amiss.lost, amiss.doubled, amiss.unfinished, amiss.booksDiffer].map(number),
+    ]),
+  };
+}
+
+const recoveryLegend = [
+  "recovery: an API accepts payments while the bank carries out what it is asked for and answers nobody; it is killed, and its leases run out. Another API is started, as shipped, and the bank answers again, after 50 ms each: at once, or after 5 s in which payments are taken up in vain. seconds: from the bank's first answer until the last payment has ended. A payment that was asked for in vain waits as long again as it is old, at most a minute.",
+];
 
 function ratioTable({ ratios }: BenchResult): Table {
   return {
@@ -97,6 +167,7 @@ function ratioTable({ ratios }: BenchResult): Table {
 }
 
 function legend({ cases, plan }: BenchResult): string[] {
+  if (cases.length === 0) return [];
   const shown = new Set(cases.map(({ server }) => server));
   return [
     ...Object.entries(servers)
@@ -113,11 +184,11 @@ function conditions({ at, machine, database, plan }: BenchResult): string[] {
   const { connections, seconds, warmUpSeconds, rounds } = plan;
   return [
     `${at.slice(0, 16).replace('T', ' ')} UTC, commit ${machine.commit}`,
-    `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGib} GiB, ${machine.system}; load generator, API and database share it`,
+    `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGib} GiB, ${machine.system}; load generator, API, database and pretend bank share it`,
     `Node ${machine.node}, PostgreSQL ${version} (${Object.entries(settings)
       .map(([name, setting]) => `${name} ${setting}`)
       .join(', ')})`,
-    `${connections} connections (a lone client: 1), ${rounds} × ${seconds} s after ${warmUpSeconds} s of warm-up`,
+    `${connections} connections unless a situation says otherwise (a lone client: 1), ${rounds} × ${seconds} s after ${warmUpSeconds} s of warm-up`,
   ];
 }
 
@@ -140,7 +211,7 @@ function marked({ head, rows }: Table): string {
 }
 
 function isText(rows: string[][], column: number): boolean {
-  return rows.some(row => /^[a-z]/.test(row[column] ?? ''));
+  return rows.some(row => /^(?!n\/a)[a-z]/.test(row[column] ?? ''));
 }
 
 function median(figure: Figure | null): string {

@@ -33,6 +33,11 @@ export class Bus<Passenger, Arrival> {
     });
   }
 
+  /** Whether anybody waits or is on the road. */
+  get isBusy(): boolean {
+    return this.waiting.length > 0 || this.onTheRoad > 0;
+  }
+
   /** Leaves at the end of this turn of the event loop: whoever arrived in the same packet comes along. */
   private callBus(): void {
     if (this.departing || this.onTheRoad >= this.limits.busesMax || this.waiting.length === 0) return;

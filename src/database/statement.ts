@@ -1,6 +1,7 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
-import type { PoolClient, QueryResult, QueryResultRow } from 'pg';
+import type { Socket } from 'node:net';
+import type { ClientBase, PoolClient, QueryResult, QueryResultRow } from 'pg';
 import { isWorthAnotherTry } from './failures.js';
 
 /**
@@ -55,7 +56,24 @@ async function send<Row extends QueryResultRow>(
 ): Promise<QueryResult<Row>> {
   if (!tx.queryRunner) throw new Error(`${statement.name} needs the transaction's own entity manager`);
   const connection = (await tx.queryRunner.connect()) as PoolClient;
+  gather(connection);
   return connection.query<Row>({ ...statement, values: [...values] });
+}
+
+/** The socket, which the driver's types do not show. */
+interface Connected {
+  readonly connection?: { readonly stream?: Partial<Socket> };
+}
+
+/**
+ * Has what is sent in this turn of the event loop leave in one packet. The driver writes each statement by itself,
+ * and with statements that travel together, those system calls were a tenth of this process's time.
+ */
+export function gather(client: ClientBase): void {
+  const { stream } = (client as unknown as Connected).connection ?? {};
+  if (!stream?.cork || stream.writableCorked) return;
+  stream.cork();
+  process.nextTick(() => stream.uncork?.());
 }
 
 /** How long a read is repeated, in milliseconds: dead connections are told at once, an outage is not waited for. */

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Settings } from '../settings.js';
-import { together } from './statement.js';
+import { gather, together } from './statement.js';
 
 /** How long a transaction may wait, and for what. Set inside it, so that a transaction pooler may sit between. */
 type Patience = Pick<Settings, 'lockTimeoutMs' | 'statementTimeoutMs'>;
@@ -46,6 +46,7 @@ export async function inTransaction<Result>(
 
 async function begin(connection: Client, { lockTimeoutMs, statementTimeoutMs }: Patience): Promise<Date> {
   const values = [String(lockTimeoutMs), String(statementTimeoutMs)];
+  gather(connection);
   const [, { rows }] = await together([
     connection.query('BEGIN ISOLATION LEVEL READ COMMITTED'),
     connection.query<{ at: Date }>({ ...beginning, values }),

@@ -59,10 +59,6 @@ export class Drive {
     }, ms).unref();
   }
 
-  async ended(): Promise<void> {
-    await Promise.allSettled([...this.underway]);
-  }
-
   private async goOn(first: Held): Promise<Driven> {
     let held = first;
     try {

@@ -40,6 +40,10 @@ export class GroupCommit {
     return this.bus.board(step);
   }
 
+  get isBusy(): boolean {
+    return this.bus.isBusy;
+  }
+
   private async drive(steps: readonly Step[]): Promise<(Seat | Error)[]> {
     for (let repeats = 0; ; repeats += 1) {
       try {

@@ -150,7 +150,8 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
 
   /** Nest calls this when every caller has been answered. */
   async onApplicationShutdown(): Promise<void> {
-    await this.driving.ended();
+    // A caller may have hung up while its attempt still waited for a transaction: it is driven all the same.
+    while (this.transactions.isBusy || this.driving.count > 0) await sleep(lookEveryMs / 10);
     await this.duplicates.flush();
   }
 
@@ -235,12 +236,11 @@ function isRepeat({ kind }: Outcome): boolean {
 }
 
 /** @returns `null` when it takes longer. The promise itself goes on. */
-async function within<Result>(ms: number, promise: Promise<Result>): Promise<Result | null> {
-  const over = new AbortController();
-  const { signal } = over;
-  try {
-    return await Promise.race([promise, sleep(Math.max(0, ms), null, { signal }).catch(() => null)]);
-  } finally {
-    over.abort();
-  }
+function within<Result>(ms: number, promise: Promise<Result>): Promise<Result | null> {
+  return new Promise((resolve, reject) => {
+    const over = setTimeout(resolve, Math.max(0, ms), null);
+    promise.then(resolve, reject).finally(() => {
+      clearTimeout(over);
+    });
+  });
 }
