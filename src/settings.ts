@@ -112,8 +112,8 @@ export class Settings {
    */
   @IsInt() @Min(1) bankTimeoutMs: number = 10_000;
 
-  /** Requests of one call at most, the first one included. What is then unknown is left to the completer. */
-  @IsInt() @Min(1) @Max(20) bankRequestsMax: number = 8;
+  /** Requests of one call at most; with fewer than two, nobody could ask and then send. The completer does the rest. */
+  @IsInt() @Min(2) @Max(20) bankRequestsMax: number = 8;
 
   /** The first wait before another request; it doubles, and is drawn between nothing and itself (full jitter). */
   @IsInt() @Min(1) bankBackoffMs: number = 100;

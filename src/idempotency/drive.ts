@@ -42,6 +42,11 @@ export class Drive {
     return this.underway.size;
   }
 
+  /** Whether calls are cut short by now: whoever waits for one had better not. */
+  get isStopping(): boolean {
+    return this.stopping.signal.aborted;
+  }
+
   /** @throws Unavailable: what came of a call could not be recorded. The lease runs out, and somebody asks again. */
   start(held: Held): Promise<Driven> {
     const drive = this.goOn(held);

@@ -161,8 +161,7 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
   }
 
   private async carryOut(attempt: Attempt, { firstMs, repeatMs }: Patience): Promise<Outcome> {
-    const { operation, params } = attempt;
-    if (operation.reachesOut(params) && this.driving.count >= this.settings.inFlightMax) throw new StopFull();
+    await this.refuseTooMany(attempt);
     const began = performance.now();
     for (;;) {
       const seat = await this.claimUntilSettled(attempt);
@@ -172,6 +171,13 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
       if (await this.changesUntil(began + repeatMs, attempt)) continue;
       return end.kind === 'left' ? this.pending(attempt, end.retryAfterSeconds) : end;
     }
+  }
+
+  /** A repeat gets its answer, however many others are under way. */
+  private async refuseTooMany(attempt: Attempt): Promise<void> {
+    const isFull = this.driving.count >= this.settings.inFlightMax;
+    if (!isFull || !attempt.operation.reachesOut(attempt.params)) return;
+    if (!(await this.lookUp.row(attempt))) throw new StopFull();
   }
 
   private async claimUntilSettled(attempt: Attempt): Promise<Outcome | (Seat & { kind: 'held' })> {
@@ -205,7 +211,8 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
   private async changesUntil(until: number, attempt: Attempt): Promise<boolean> {
     for (;;) {
       const left = until - performance.now();
-      if (left <= 0) return false;
+      // A process that stops takes nothing over: it would only hold it while it dies.
+      if (left <= 0 || this.driving.isStopping) return false;
       await sleep(Math.min(lookEveryMs, left));
       const row = await this.lookUp.row(attempt);
       const verdict = row && judgeRepeat(attempt, row);
