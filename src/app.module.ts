@@ -17,6 +17,7 @@ import { OperationsController } from './idempotency/operations.controller.js';
 import { Engine } from './idempotency/run-operation.js';
 import { AccountsController } from './ledger/accounts.controller.js';
 import { PaymentsController } from './payments/payments.controller.js';
+import { Requests } from './payments/requests.js';
 import { allWorkers, Workers } from './recovery/workers.js';
 import { WorkersInside } from './recovery/workers-inside.js';
 import { Settings } from './settings.js';
@@ -51,6 +52,7 @@ export class AppModule {
         { provide: APP_FILTER, useFactory: (log: Logger) => new ProblemFilter(log, settings), inject: [LOG] },
         { provide: APP_PIPE, useClass: BodyPipe },
         ApiKeys,
+        Requests,
         AuthenticationGuard,
         { provide: BANK, useFactory: () => (settings.bankUrl === '' ? null : new BankClient(settings)) },
         {

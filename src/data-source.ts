@@ -7,6 +7,7 @@ import { IdempotencyKeys } from '../migrations/0004-idempotency-keys.js';
 import { RecoveryPoints } from '../migrations/0005-recovery-points.js';
 import { Refunds } from '../migrations/0006-refunds.js';
 import { BankStatement } from '../migrations/0007-bank-statement.js';
+import { KeylessCustomers } from '../migrations/0008-keyless-customers.js';
 import { Account } from './ledger/account.entity.js';
 import { Transfer } from './ledger/transfer.entity.js';
 import { Payment } from './payments/payment.entity.js';
@@ -33,7 +34,16 @@ export function dataSourceOptions(settings: Needs): DataSourceOptions {
     url: settings.databaseUrl,
     applicationName: 'pay-sam',
     entities: [Account, Transfer, Payment, Refund],
-    migrations: [Customers, Ledger, Payments, IdempotencyKeys, RecoveryPoints, Refunds, BankStatement],
+    migrations: [
+      Customers,
+      Ledger,
+      Payments,
+      IdempotencyKeys,
+      RecoveryPoints,
+      Refunds,
+      BankStatement,
+      KeylessCustomers,
+    ],
     migrationsTransactionMode: 'each',
     // The schema is written by hand, in /migrations.
     synchronize: false,

@@ -81,6 +81,15 @@ export class Settings {
   /** How long a stored answer is kept. Three days: a bug deployed on Friday is found on Monday. */
   @IsInt() @Min(1_000) answerRetentionMs: number = 72 * 60 * 60 * 1_000;
 
+  /**
+   * How long a fingerprint stands for a key, for customers who cannot send any: seconds. Long enough for the retries
+   * of software that gives up after half a minute. The price: two equal payments meant within it are one.
+   */
+  @IsInt() @Min(1) @Max(86_400) fingerprintWindow: number = 60;
+
+  /** What a collision is told: 409, since that is what most callers know, or 422, as the IETF draft has it. */
+  @IsIn([409, 422]) collisionStatus: number = 409;
+
   /** Bytes of finished answers kept in memory. About 30,000 of them: repeats come soon, or hardly ever. */
   @IsInt() @Min(0) answersCachedBytes: number = 32 * 1024 * 1024;
 

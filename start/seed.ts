@@ -38,6 +38,8 @@ export async function seedDemo(tx: EntityManager): Promise<void> {
      ON CONFLICT DO NOTHING`,
     [ids, names],
   );
+  // Its software is older than idempotency keys.
+  await tx.query("UPDATE customers SET keyless = 'fingerprint' WHERE name = 'legacy' AND keyless IS NULL");
 
   await tx.query(
     `INSERT INTO api_keys (hash, customer_id, scopes)

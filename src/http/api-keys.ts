@@ -31,9 +31,7 @@ export class ApiKeys {
 
   private async lookUp(hashes: readonly string[]): Promise<(Caller | typeof unknownCaller)[]> {
     const rows = await read<ApiKeyRow>(this.dataSource, validApiKeys, [[...new Set(hashes)]]);
-    const callers = new Map(
-      rows.map(({ hash, customer_id: customerId, scopes }) => [hash, { customerId, scopes }] as const),
-    );
+    const callers = new Map(rows.map(({ hash, ...row }) => [hash, toCaller(row)] as const));
     return hashes.map(hash => callers.get(hash) ?? unknownCaller);
   }
 }
@@ -41,9 +39,10 @@ export class ApiKeys {
 const validApiKeys: Statement = {
   name: 'valid_api_keys',
   text: `
-    SELECT wanted.hash, api_keys.customer_id, api_keys.scopes
+    SELECT wanted.hash, api_keys.customer_id, api_keys.scopes, customers.keyless
       FROM unnest($1::text[]) AS wanted (hash)
       JOIN api_keys ON api_keys.hash = decode(wanted.hash, 'hex')
+      JOIN customers ON customers.id = api_keys.customer_id
      WHERE api_keys.revoked_at IS NULL`,
 };
 
@@ -51,4 +50,9 @@ interface ApiKeyRow {
   hash: string;
   customer_id: string;
   scopes: Scope[];
+  keyless: 'fingerprint' | null;
+}
+
+function toCaller({ customer_id: customerId, scopes, keyless }: Omit<ApiKeyRow, 'hash'>): Caller {
+  return { customerId, scopes, isKeyless: keyless === 'fingerprint' };
 }

@@ -20,24 +20,12 @@ const memberUnknown = 'this member is unknown';
  */
 @Injectable()
 export class BodyPipe implements PipeTransform {
-  private readonly validation = new ValidationPipe({
-    whitelist: true,
-    forbidNonWhitelisted: true,
-    transform: true,
-    stopAtFirstError: true,
-    exceptionFactory: errors => Problem.invalid(errors.slice(0, errorsNamedMax).flatMap(toFieldErrors)),
-  });
-
   constructor(@Inject(Settings) private readonly settings: Settings) {}
 
   async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
     if (metadata.type === 'custom') return value;
-    if (metadata.type !== 'body') return this.validation.transform(value, metadata) as Promise<unknown>;
-    const body = this.read(value);
-    const names = Object.keys(body);
-    const valid = (await this.validation.transform(body, metadata)) as object;
-    refuseDropped(names, valid);
-    return valid;
+    if (metadata.type !== 'body') return validation.transform(value, metadata) as Promise<unknown>;
+    return validated(this.read(value), metadata);
   }
 
   private read(value: unknown): object {
@@ -54,6 +42,26 @@ export class BodyPipe implements PipeTransform {
     }
     throw new Problem('invalid_request', 'The body must be a JSON object.');
   }
+}
+
+const validation = new ValidationPipe({
+  whitelist: true,
+  forbidNonWhitelisted: true,
+  transform: true,
+  stopAtFirstError: true,
+  exceptionFactory: errors => Problem.invalid(errors.slice(0, errorsNamedMax).flatMap(toFieldErrors)),
+});
+
+/**
+ * Checks an object against the rules of a class, and makes it one of that class.
+ *
+ * @throws Problem invalid_request, which names each member that breaks a rule
+ */
+export async function validated(value: object, metadata: ArgumentMetadata): Promise<object> {
+  const names = Object.keys(value);
+  const valid = (await validation.transform(value, metadata)) as object;
+  refuseDropped(names, valid);
+  return valid;
 }
 
 /** Validation drops some unknown members without a word, `constructor` for one. Nothing is dropped here. */

@@ -8,6 +8,8 @@ export type Scope = 'read' | 'pay';
 export interface Caller {
   readonly customerId: string;
   readonly scopes: readonly Scope[];
+  /** Whether a request without a key is recognised by its fingerprint. Everybody else must send one. */
+  readonly isKeyless: boolean;
 }
 
 export interface AuthenticatedRequest extends FastifyRequest {

@@ -29,13 +29,15 @@ export class ProblemFilter implements ExceptionFilter {
         problem.code,
       );
     }
-    send(reply, problem);
+    send(reply, problem, this.settings);
   }
 }
 
 /** Writes a problem as the answer. */
-export function send(reply: FastifyReply, { code, detail, extras }: Problem): void {
-  const { status, retryable } = problems[code];
+export function send(reply: FastifyReply, { code, detail, extras }: Problem, settings: Settings): void {
+  const { retryable } = problems[code];
+  const status = code === 'collision_detected' ? settings.collisionStatus : problems[code].status;
+  const body = problemToJson(code, detail, extras.members);
   void reply
     .status(status)
     .headers({
@@ -44,7 +46,7 @@ export function send(reply: FastifyReply, { code, detail, extras }: Problem): vo
       'should-retry': String(retryable),
       ...extras.headers,
     })
-    .send(JSON.stringify(problemToJson(code, detail, extras.members)));
+    .send(JSON.stringify({ ...body, status }));
 }
 
 export function toProblem(error: unknown, settings: Settings): Problem {

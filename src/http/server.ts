@@ -35,7 +35,7 @@ export function createServer(settings: Settings): FastifyAdapter {
     logger: false,
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
       reply.header('request-id', request.id);
-      send(reply, toProblem(error, settings));
+      send(reply, toProblem(error, settings), settings);
     },
     clientErrorHandler: (error: ClientError, socket: Socket) => {
       refuseUnreadable(error, socket, settings);
@@ -57,7 +57,7 @@ export function createServer(settings: Settings): FastifyAdapter {
     reply.header('request-id', request.id);
     const problem =
       refuseHeaders(request, settings) ?? refuseTarget(request, routes) ?? refuseBody(request, settings);
-    if (problem) send(reply, problem);
+    if (problem) send(reply, problem, settings);
     else done();
   });
   server.addHook('onSend', (_request, reply, payload, done) => {

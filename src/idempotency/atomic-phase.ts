@@ -66,8 +66,11 @@ export async function atomicPhase(tx: EntityManager, steps: readonly Step[], mea
     else deciding.push(step);
   }
 
-  const expiresAt = expiry(at, settings.answerRetentionMs);
-  const decided = deciding.map(step => decide(step, { books, at, expiresAt }));
+  const { answerRetentionMs } = settings;
+  const decided = deciding.map(step => {
+    const expiresAt = expiry(at, step.attempt.windowMs ?? answerRetentionMs);
+    return decide(step, { books, at, expiresAt });
+  });
   const ends = decided.map(one => ({ ...one, end: endOf(one, settings) }));
   await together([
     bookkeeping.close(tx, books),

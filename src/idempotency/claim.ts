@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { Bug } from '../bug.js';
-import { change, columns, run, type Statement } from '../database/statement.js';
+import { change, columns, run, together, type Statement } from '../database/statement.js';
 import { onlyInTransaction } from '../database/transaction.js';
 import { fingerprintVersion } from './fingerprint.js';
 import type {
@@ -39,11 +39,16 @@ export async function claimKeys(
     operation: attempt.operation.name,
     params: JSON.stringify(attempt.params),
   }));
-  const claimed = await run<{ attempt_id: string }>(tx, insertKeys, [
-    ...columns(rows, 'customerId', 'key', 'operation', 'fingerprint', 'params', 'id'),
-    fingerprintVersion,
-    retentionMs,
-  ]);
+  const keyless = attempts.filter(({ windowMs }) => windowMs !== null);
+  const claiming = [
+    ...(keyless.length === 0 ? [] : [run(tx, closeWindows, columns(keyless, 'customerId', 'key'))]),
+    run<{ attempt_id: string }>(tx, insertKeys, [
+      ...columns(rows, 'customerId', 'key', 'operation', 'fingerprint', 'params', 'id', 'windowMs'),
+      fingerprintVersion,
+      retentionMs,
+    ]),
+  ];
+  const claimed = (await together(claiming)).at(-1) as { attempt_id: string }[];
   const claimedIds = new Set(claimed.map(row => row.attempt_id));
   return attempts.filter(({ id }) => claimedIds.has(id));
 }
@@ -52,16 +57,30 @@ const insertKeys: Statement = {
   name: 'claim_keys',
   text: `
     INSERT INTO idempotency_keys (customer_id, key, operation, fingerprint, fingerprint_version, params,
-                                  recovery_point, attempt_id, created_at, expires_at)
-    SELECT customer_id, key, operation, fingerprint, $7::smallint, params, 'started', attempt_id,
+                                  recovery_point, attempt_id, window_ms, created_at, expires_at)
+    SELECT customer_id, key, operation, fingerprint, $8::smallint, params, 'started', attempt_id, window_ms,
            date_trunc('milliseconds', now()),
-           date_trunc('milliseconds', now()) + $8::float8 * interval '1 millisecond'
-      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::jsonb[], $6::uuid[])
-        AS attempt (customer_id, key, operation, fingerprint, params, attempt_id)
+           date_trunc('milliseconds', now()) + coalesce(window_ms, $9::float8) * interval '1 millisecond'
+      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::jsonb[], $6::uuid[], $7::int[])
+        AS attempt (customer_id, key, operation, fingerprint, params, attempt_id, window_ms)
      WHERE ${onlyInTransaction}
      ORDER BY customer_id, key
         ON CONFLICT (customer_id, key) DO NOTHING
     RETURNING attempt_id`,
+};
+
+/**
+ * Frees fingerprints whose windows are over, for the attempts that are about to claim them. One that has not finished
+ * stays taken: an equal payment must not run beside it.
+ */
+const closeWindows: Statement = {
+  name: 'close_windows',
+  text: `
+    DELETE FROM idempotency_keys AS k
+     USING unnest($1::uuid[], $2::text[]) AS attempt (customer_id, key)
+     WHERE k.customer_id = attempt.customer_id AND k.key = attempt.key
+       AND k.window_ms IS NOT NULL AND k.recovery_point = 'finished' AND k.expires_at <= now()
+       AND ${onlyInTransaction}`,
 };
 
 /**
@@ -183,6 +202,7 @@ export interface KeyRow extends Owner {
   readonly recoveryPoint: RecoveryPoint;
   readonly state: State;
   readonly attemptId: string;
+  readonly windowMs: number | null;
   readonly epoch: number;
   readonly attempts: number;
   readonly mayBeSent: boolean;
@@ -208,7 +228,7 @@ export async function readKeys(tx: EntityManager, owners: readonly Owner[]): Pro
 
 /** As of a key row: what is read wherever one is found, whoever asks. `k` is the row. */
 export const keyRowColumns = `
-  k.customer_id, k.key, k.operation, k.fingerprint, k.params, k.recovery_point, k.state, k.attempt_id, k.epoch,
+  k.customer_id, k.key, k.operation, k.fingerprint, k.params, k.recovery_point, k.state, k.attempt_id, k.window_ms, k.epoch,
   k.attempts, k.may_be_sent, k.parked_because, k.response_status, k.response_body, k.created_at, k.finished_at,
   k.duplicates, k.last_duplicate_at, nullif(k.expires_at, 'infinity') AS expires_at,
   extract(epoch FROM clock_timestamp() - k.created_at) * 1000 AS age_ms,
@@ -242,6 +262,7 @@ export interface FoundRow {
   recovery_point: RecoveryPoint;
   state: State | null;
   attempt_id: string;
+  window_ms: number | null;
   epoch: number;
   attempts: number;
   may_be_sent: boolean;
@@ -273,6 +294,7 @@ export function toKeyRow(row: FoundRow): KeyRow {
     recoveryPoint: row.recovery_point,
     state: row.state ?? {},
     attemptId: row.attempt_id,
+    windowMs: row.window_ms,
     epoch: row.epoch,
     attempts: row.attempts,
     mayBeSent: row.may_be_sent,

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
-import type { Params } from './operation.js';
+import type { Claim, Params } from './operation.js';
 
 /** Raised when the rule below changes, so that old rows are compared by the rule they were stored under. */
 export const fingerprintVersion = 1;
@@ -14,6 +14,19 @@ export const fingerprintVersion = 1;
  */
 export function fingerprint(operation: string, params: Params): Buffer {
   return hash('sha256', canonical([fingerprintVersion, operation, params]), 'buffer');
+}
+
+/** The key of a request that came without one: what was asked for. */
+export function keyOf(fingerprint: Buffer): string {
+  return `fp_${fingerprint.toString('base64url')}`;
+}
+
+/**
+ * The key that an effect remembers for ever. A fingerprint is used again once its window is over, for another payment:
+ * so it carries the time at which its window opened, and a repeat inside the window finds the first one by its row.
+ */
+export function keyToRemember({ attempt, at }: Claim): string {
+  return attempt.windowMs === null ? attempt.key : `${attempt.key}_${at.getTime()}`;
 }
 
 /** Names the members in which two requests differ. Never their values: a key may be guessed. */

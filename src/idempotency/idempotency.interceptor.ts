@@ -5,21 +5,21 @@ import {
   type ExecutionContext,
   type NestInterceptor,
 } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { lastValueFrom, of, type Observable } from 'rxjs';
+import type { AuthenticatedRequest } from '../http/caller.js';
 import { Problem } from '../http/problem.js';
-import type { ProblemCode } from '../http/problems.js';
 import { InvalidKey, readIdempotencyKey } from './idempotency-key.js';
-import type { Answer, Outcome } from './operation.js';
 import { readPreference } from './prefer.js';
 import type { Patience } from './run-operation.js';
+import { tell, type Answered } from './tell.js';
 
-interface RequestWithKey extends FastifyRequest {
-  idempotencyKey?: string;
+interface RequestWithKey extends AuthenticatedRequest {
+  idempotencyKey?: string | null;
   patience?: Patience | undefined;
 }
 
-/** The caller's idempotency key, for a handler. The interceptor has put it there. */
+/** The caller's idempotency key, for a handler; null where the fingerprint is to serve. The interceptor put it there. */
 export const IdempotencyKeyOf = createParamDecorator((_: unknown, context: ExecutionContext) => {
   return context.switchToHttp().getRequest<RequestWithKey>().idempotencyKey;
 });
@@ -38,7 +38,7 @@ export const PatienceOf = createParamDecorator((_: unknown, context: ExecutionCo
  */
 @Injectable()
 export class IdempotencyInterceptor implements NestInterceptor {
-  async intercept(context: ExecutionContext, next: CallHandler<Outcome>): Promise<Observable<string>> {
+  async intercept(context: ExecutionContext, next: CallHandler<Answered>): Promise<Observable<string>> {
     const http = context.switchToHttp();
     const request = http.getRequest<RequestWithKey>();
     const reply = http.getResponse<FastifyReply>();
@@ -47,13 +47,16 @@ export class IdempotencyInterceptor implements NestInterceptor {
     request.idempotencyKey = key;
     request.patience = preference?.patience;
     // Awaited here: a stream that outlives the wait for the database would keep each request in memory for long.
-    const outcome = await lastValueFrom(next.handle());
+    const answered = await lastValueFrom(next.handle());
     if (preference) reply.header('preference-applied', preference.applied);
-    return of(render(outcome, key, reply));
+    const { status, headers, body } = tell(answered);
+    void reply.status(status).headers(headers);
+    return of(body);
   }
 }
 
-function keyOf(request: FastifyRequest): string {
+/** @returns null where the key is missing, and the caller is known not to send any */
+function keyOf(request: RequestWithKey): string | null {
   try {
     const key = readIdempotencyKey(request.raw.rawHeaders);
     if (key !== null) return key;
@@ -61,69 +64,9 @@ function keyOf(request: FastifyRequest): string {
     if (error instanceof InvalidKey) throw new Problem('idempotency_key_invalid', error.message);
     throw error;
   }
+  if (request.caller?.isKeyless) return null;
   throw new Problem(
     'idempotency_key_missing',
     'Send an Idempotency-Key header: one key per intended payment, the same on every retry.',
   );
-}
-
-/** @throws Problem, for every outcome that is no stored answer */
-function render(outcome: Outcome, key: string, reply: FastifyReply): string {
-  if (outcome.kind === 'refused') {
-    throw new Problem(outcome.refusal.code as ProblemCode, outcome.refusal.detail);
-  }
-  if (outcome.kind === 'cancelled') {
-    throw new Problem('operation_cancelled', 'This key was closed before anything was paid.', {
-      headers: { 'idempotency-key': key, 'idempotency-status': 'operation_cancelled' },
-    });
-  }
-  const headers = {
-    'idempotency-key': key,
-    'idempotency-expires': outcome.expiresAt.toISOString(),
-  };
-  switch (outcome.kind) {
-    case 'completed':
-      return answer(reply, outcome.answer, { ...headers, 'idempotency-status': 'completed' });
-    case 'replayed':
-      return answer(reply, outcome.answer, {
-        ...headers,
-        'idempotency-status': 'already_completed',
-        'idempotent-replayed': 'true',
-        'idempotency-original-date': outcome.finishedAt.toISOString(),
-      });
-    case 'pending':
-      void reply.status(202).headers({
-        ...headers,
-        'idempotency-status': 'in_progress',
-        'retry-after': String(outcome.retryAfterSeconds),
-        location: `/operations/${encodeURIComponent(key)}`,
-        'content-type': 'application/json; charset=utf-8',
-      });
-      return outcome.body;
-    case 'collision':
-      throw new Problem('collision_detected', collisionDetail(outcome.differsIn), {
-        members: { differs_in: outcome.differsIn },
-        headers: { ...headers, 'idempotency-status': 'collision_detected' },
-      });
-    case 'in_progress':
-      throw new Problem('in_progress', 'The first request with this key has not finished yet.', {
-        headers: {
-          ...headers,
-          'idempotency-status': 'in_progress',
-          'retry-after': String(outcome.retryAfterSeconds),
-        },
-      });
-  }
-}
-
-/** The stored bytes go out as they are: nothing parses or prints them again. */
-function answer(reply: FastifyReply, { status, body }: Answer, headers: Record<string, string>): string {
-  const type = status === 200 ? 'application/json' : 'application/problem+json';
-  const retry: Record<string, string> = status === 200 ? {} : { 'should-retry': 'false' };
-  void reply.status(status).headers({ ...headers, ...retry, 'content-type': `${type}; charset=utf-8` });
-  return body;
-}
-
-function collisionDetail(differsIn: readonly string[]): string {
-  return `This key was used before, for a request that differs in: ${differsIn.join(', ')}.`;
 }

@@ -20,6 +20,7 @@ const attemptOf = (fingerprint: Buffer, name = 'payment'): Attempt => ({
   operation: { name } as Operation,
   params: { amount: 100, to: 'sam' },
   fingerprint,
+  windowMs: null,
 });
 
 /** Every state a row can be in: the database's own CHECKs tie an answer to its time and to `finished`. */
@@ -35,6 +36,7 @@ const row: fc.Arbitrary<KeyRow> = fc
     params: fc.constantFrom({ amount: 100, to: 'sam' }, { amount: 101, to: 'sam' }, {}),
     epoch: fc.nat(),
     attempts: fc.nat(),
+    windowMs: fc.constantFrom(null, 60_000),
     mayBeSent: fc.boolean(),
     ageMs: fc.nat(),
     duplicates: fc.nat(),

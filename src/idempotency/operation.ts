@@ -26,7 +26,7 @@ export interface Memory<P extends Params> {
   /** @returns what was done under the key of `owner`, once that is final; `null`: nothing */
   recall(tx: EntityManager, owner: Owner): Promise<Recalled<P> | null>;
   /** @returns what can be shown of an operation that has not ended, as JSON; `null`: it has ended */
-  interim?(tx: EntityManager, owner: Owner): Promise<string | null>;
+  interim?(tx: EntityManager, customerId: string, state: State): Promise<string | null>;
 }
 
 /** Facts, in the past tense, in the order in which they come true. A CHECK in the database lists them too. */
@@ -88,6 +88,8 @@ export interface Attempt<P extends Params = Params> extends Owner {
   readonly operation: Operation<P>;
   readonly params: P;
   readonly fingerprint: Buffer;
+  /** Where the key is a fingerprint: how long it stays taken. A caller's own key does for ever: `null`. */
+  readonly windowMs: number | null;
 }
 
 /**

@@ -1,24 +1,73 @@
-import { Controller, Get, HttpCode, Inject, Param, Post, UseGuards } from '@nestjs/common';
+import {
+  Body,
+  Controller,
+  Get,
+  HttpCode,
+  Inject,
+  Param,
+  Post,
+  Put,
+  Req,
+  Res,
+  UseGuards,
+} from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Caller, CallerOf, Needs } from '../http/caller.js';
 import { AuthenticationGuard } from '../http/authentication.guard.js';
-import { Problem } from '../http/problem.js';
+import { validated } from '../http/body.pipe.js';
+import { Problem, type FieldError } from '../http/problem.js';
+import { OperationBody, RefundParamsBody } from '../payments/operation-body.js';
+import { PaymentBody } from '../payments/payment-body.js';
+import { Requests, type Asking } from '../payments/requests.js';
 import type { KeyRow } from './claim.js';
 import { checkedKey, InvalidKey } from './idempotency-key.js';
 import { retryAfterSeconds } from './judge-repeat.js';
+import type { Owner } from './operation.js';
+import { readPreference } from './prefer.js';
 import { Engine } from './run-operation.js';
+import { tell, type Answered } from './tell.js';
 
 /** What became of a key: for a caller who lost the answer, and for whoever wonders. */
 @Controller('operations')
 @UseGuards(AuthenticationGuard)
 export class OperationsController {
-  constructor(@Inject(Engine) private readonly engine: Engine) {}
+  constructor(
+    @Inject(Engine) private readonly engine: Engine,
+    @Inject(Requests) private readonly requests: Requests,
+  ) {}
 
   @Get(':key')
   @Needs('read')
-  async show(@CallerOf() { customerId }: Caller, @Param('key') key: string) {
-    const row = await this.engine.lookAt({ customerId, key: keyInPath(key) });
-    if (!row) throw new Problem('not_found', 'You have used no such key.');
-    return operationToJson(row);
+  show(@CallerOf() { customerId }: Caller, @Param('key') key: string) {
+    return this.operation({ customerId, key: keyInPath(key) });
+  }
+
+  /**
+   * The same as the POST with this key in its header, for callers who would rather say what is to be than what is to
+   * be done: however often it is put, it happens once, and the answer shows how it ended.
+   */
+  @Put(':key')
+  @Needs('pay')
+  async put(
+    @CallerOf() { customerId }: Caller,
+    @Param('key') keyGiven: string,
+    @Body() { operation, params }: OperationBody,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    const key = keyToPut(keyGiven);
+    const preference = readPreference(request.headers.prefer);
+    const asking = { customerId, key, patience: preference?.patience };
+    const answered =
+      operation === 'payment'
+        ? await this.requests.pay(asking, await paramsOf(params, PaymentBody))
+        : await this.refund(asking, await paramsOf(params, RefundParamsBody));
+    if (preference) reply.header('preference-applied', preference.applied);
+    const { status, headers } = tell(answered);
+    const json = await this.operation({ customerId, key });
+    // A decline is a result like any other; what the operation's own caller would be told is inside.
+    reply.status(status === 202 ? 202 : 200).headers({ ...headers, ...plainJson });
+    return json;
   }
 
   /** For a caller who does not know whether its request arrived, and no longer wants it to. */
@@ -30,7 +79,7 @@ export class OperationsController {
     const end = await this.engine.cancel({ customerId, key });
     switch (end.kind) {
       case 'closed':
-        return this.show({ customerId, scopes: [] }, key);
+        return this.operation({ customerId, key });
       case 'in_progress':
         throw new Problem('in_progress', 'The request may be at the bank: ask again when that is known.', {
           headers: {
@@ -45,6 +94,39 @@ export class OperationsController {
           members: { response: end.answer },
         });
     }
+  }
+
+  private async operation(owner: Owner) {
+    const row = await this.engine.lookAt(owner);
+    if (!row) throw new Problem('not_found', 'You have used no such key.');
+    return operationToJson(row);
+  }
+
+  private refund(asking: Asking, { payment_id: id, amount }: RefundParamsBody): Promise<Answered> {
+    return this.requests.refund(asking, id, amount);
+  }
+}
+
+const plainJson = { 'content-type': 'application/json; charset=utf-8' };
+
+/** By the rules of the operation's own body; what is wrong is named as a member of `params`. */
+async function paramsOf<B extends object>(params: object, rules: new () => B): Promise<B> {
+  try {
+    return (await validated(params, { type: 'body', metatype: rules })) as B;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    const { errors = [] } = error.extras.members as { errors?: FieldError[] };
+    throw Problem.invalid(errors.map(({ field, message }) => ({ field: `params.${field}`, message })));
+  }
+}
+
+/** Decoded once, then the same rule as for the header. */
+function keyToPut(key: string): string {
+  try {
+    return checkedKey(key);
+  } catch (error) {
+    if (error instanceof InvalidKey) throw new Problem('idempotency_key_invalid', error.message);
+    throw error;
   }
 }
 

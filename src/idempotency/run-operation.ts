@@ -12,7 +12,7 @@ import type { KeyRow } from './claim.js';
 import { Drive, isLeft, type Driven } from './drive.js';
 import { Duplicates } from './duplicates.js';
 import { publish } from './events.js';
-import { fingerprint } from './fingerprint.js';
+import { fingerprint, keyOf } from './fingerprint.js';
 import { FinishedAnswers } from './finished-answers.js';
 import { GroupCommit } from './group-commit.js';
 import { judgeEnded, judgeRepeat, retryAfter } from './judge-repeat.js';
@@ -29,6 +29,7 @@ import type {
   Params,
 } from './operation.js';
 import { takeOverAbandoned } from './take-over.js';
+import type { Answered } from './tell.js';
 
 /**
  * How often an attempt may claim again because the row it lost to was taken back. Each time, somebody else got
@@ -97,21 +98,29 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
    * @throws StopFull: too many are waiting, nothing was done. Unavailable: the database could not be reached,
    *   and whether it happened is not known; the same key will tell. Anything else is a mistake in our code.
    */
-  async run<P extends Params>(operation: Operation<P>, owner: Owner, call: Call<P>): Promise<Outcome> {
-    const { params, patience = { firstMs: this.settings.callerWaitMs, repeatMs: 0 } } = call;
+  async run<P extends Params>(
+    operation: Operation<P>,
+    { customerId, key }: KeyGiven,
+    { params, patience }: Call<P>,
+  ): Promise<Answered> {
+    const asked = fingerprint(operation.name, params);
     const attempt: Attempt<P> = {
-      ...owner,
+      customerId,
+      key: key ?? keyOf(asked),
+      windowMs: key === null ? this.settings.fingerprintWindow * 1_000 : null,
       id: randomUUID(),
       operation,
       params,
-      fingerprint: fingerprint(operation.name, params),
+      fingerprint: asked,
     };
     const underway = [{ attempt, held: null }];
     try {
-      const outcome = this.answerFromMemory(attempt) ?? (await this.carryOut(attempt, patience));
+      const outcome =
+        this.answerFromMemory(attempt) ??
+        (await this.carryOut(attempt, patience ?? { firstMs: this.settings.callerWaitMs, repeatMs: 0 }));
       if (isRepeat(outcome)) this.duplicates.count(attempt);
       publish('answered', underway, { outcome: outcome.kind });
-      return outcome;
+      return { key: attempt.key, outcome };
     } catch (error) {
       publish('answered', underway, { error });
       throw error;
@@ -156,7 +165,8 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
   }
 
   private answerFromMemory(attempt: Attempt): Outcome | null {
-    const row = this.finished.find(attempt);
+    // A fingerprint is free again once its window is over, so nothing is known of it for good.
+    const row = attempt.windowMs === null ? this.finished.find(attempt) : undefined;
     return row ? judgeEnded(attempt, row) : null;
   }
 
@@ -166,7 +176,7 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
     for (;;) {
       const seat = await this.claimUntilSettled(attempt);
       const end = seat.kind === 'held' ? await this.driveUntil(began + firstMs, seat.held) : seat;
-      if (end.kind === 'replayed') this.finished.keep(attempt, end);
+      if (end.kind === 'replayed' && attempt.windowMs === null) this.finished.keep(attempt, end);
       if (end.kind !== 'in_progress' && end.kind !== 'left') return end;
       if (await this.changesUntil(began + repeatMs, attempt)) continue;
       return end.kind === 'left' ? this.pending(attempt, end.retryAfterSeconds) : end;
@@ -221,8 +231,10 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
   }
 
   private async pending(attempt: Attempt, retryAfterSeconds: number): Promise<Outcome> {
-    const body = await attempt.operation.memory.interim?.(this.dataSource.manager, attempt);
-    // Read after it: what could not be shown as pending any more has ended by now.
+    const { customerId, operation } = attempt;
+    const { state = {} } = (await this.lookUp.row(attempt)) ?? {};
+    const body = await operation.memory.interim?.(this.dataSource.manager, customerId, state);
+    // Read again after it: what could not be shown as pending any more has ended by now.
     const row = await this.lookUp.row(attempt);
     const ended = row && judgeEnded(attempt, row);
     if (ended) return ended;
@@ -231,6 +243,12 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
       throw new Bug('PS-107', 'an operation is neither pending nor at its end');
     return { kind: 'pending', body, retryAfterSeconds, expiresAt: row.expiresAt };
   }
+}
+
+/** Whose key. `null`: the customer cannot send any, and is recognised by what it asks for. */
+interface KeyGiven {
+  readonly customerId: string;
+  readonly key: string | null;
 }
 
 interface Call<P extends Params> {

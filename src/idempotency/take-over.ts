@@ -75,10 +75,10 @@ function holding(attempt: Attempt, row: TakenRow): Held {
 }
 
 function attemptOf(row: TakenRow, operations: ReadonlyMap<string, Operation>): Attempt {
-  const { customerId, key, attemptId: id, operation: name, params, fingerprint } = toKeyRow(row);
+  const { customerId, key, attemptId: id, operation: name, params, fingerprint, windowMs } = toKeyRow(row);
   const operation = operations.get(name);
   if (!operation) throw new Bug('PS-104', `there is no operation called ${name}`);
-  return { customerId, key, id, operation, params, fingerprint };
+  return { customerId, key, id, operation, params, fingerprint, windowMs };
 }
 
 /** Whoever takes a key over is about to call. What was certain before is told apart from what the row says now. */

@@ -12,7 +12,7 @@ import { Problem } from '../http/problem.js';
  */
 export async function defaultAccount(
   dataSource: DataSource,
-  { customerId, currency, key }: { customerId: string; currency: string; key: string },
+  { customerId, currency, key }: { customerId: string; currency: string; key: string | null },
 ): Promise<string> {
   const [first, ...others] = await read<{ id: string }>(dataSource, accountMeant, [
     customerId,

@@ -20,59 +20,43 @@ import {
   IdempotencyKeyOf,
   PatienceOf,
 } from '../idempotency/idempotency.interceptor.js';
-import type { Outcome } from '../idempotency/operation.js';
-import { Engine, type Patience } from '../idempotency/run-operation.js';
-import { Settings } from '../settings.js';
-import { defaultAccount } from './default-account.js';
+import type { Patience } from '../idempotency/run-operation.js';
+import type { Answered } from '../idempotency/tell.js';
 import { PaymentBody } from './payment-body.js';
 import { Payment, paymentToJson } from './payment.entity.js';
 import { RefundBody } from './refund-body.js';
-import { refundPayment } from './refund-payment.js';
-import { takePayment } from './take-payment.js';
+import { Requests } from './requests.js';
 
 @Controller('payments')
 @UseGuards(AuthenticationGuard)
 export class PaymentsController {
   constructor(
     @Inject(DataSource) private readonly dataSource: DataSource,
-    @Inject(Engine) private readonly engine: Engine,
-    @Inject(Settings) private readonly settings: Settings,
+    @Inject(Requests) private readonly requests: Requests,
   ) {}
 
   @Post()
   @Needs('pay')
   @UseInterceptors(IdempotencyInterceptor)
-  async pay(
+  pay(
     @CallerOf() { customerId }: Caller,
-    @IdempotencyKeyOf() key: string,
+    @IdempotencyKeyOf() key: string | null,
     @PatienceOf() patience: Patience | undefined,
     @Body() body: PaymentBody,
-  ): Promise<Outcome> {
-    const { to, amount, currency } = body;
-    const rail = body.rail ?? 'ledger';
-    if (rail === 'bank' && this.settings.bankUrl === '') {
-      throw Problem.invalid([
-        { field: 'rail', message: 'must be "ledger": no other bank is configured here' },
-      ]);
-    }
-    // Defaults are spelled out before the fingerprint is taken: leaving one out, or not, is the same request.
-    const from = body.from ?? (await defaultAccount(this.dataSource, { customerId, currency, key }));
-    const params = { from, to, amount, currency, rail, reference: body.reference ?? null };
-    return this.engine.run(takePayment, { customerId, key }, { params, patience });
+  ): Promise<Answered> {
+    return this.requests.pay({ customerId, key, patience }, body);
   }
 
   @Post(':id/refunds')
   @Needs('pay')
   @UseInterceptors(IdempotencyInterceptor)
-  async refund(
+  refund(
     @CallerOf() { customerId }: Caller,
-    @IdempotencyKeyOf() key: string,
+    @IdempotencyKeyOf() key: string | null,
     @Param('id') id: string,
     @Body() { amount }: RefundBody,
-  ): Promise<Outcome> {
-    if (!isUUID(id)) throw new Problem('not_found', 'You have made no such payment.');
-    const params = { payment_id: id.toLowerCase(), amount };
-    return this.engine.run(refundPayment, { customerId, key }, { params });
+  ): Promise<Answered> {
+    return this.requests.refund({ customerId, key }, id, amount);
   }
 
   @Get()

@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { newId } from '../database/new-id.js';
+import { keyToRemember } from '../idempotency/fingerprint.js';
 import type { Claim, Decision, Operation, Owner, Recalled } from '../idempotency/operation.js';
 import { balanceOf } from '../ledger/account.entity.js';
 import { bankAccount, type Books } from '../ledger/books.js';
@@ -29,8 +30,9 @@ export const refundPayment: Operation<RefundParams, Books> = {
   memory: { constraint: 'refunds_remember_their_key', recall: recallRefund },
 };
 
-function refund(books: Books, { attempt, at }: Claim<RefundParams>): Decision {
-  const { customerId, key, params } = attempt;
+function refund(books: Books, claim: Claim<RefundParams>): Decision {
+  const { attempt, at } = claim;
+  const { customerId, params } = attempt;
   const amount = BigInt(params.amount);
   const payment = books.payment({ customerId, id: params.payment_id });
   if (!payment) return refuse('not_found', 'You have made no such payment.');
@@ -48,7 +50,7 @@ function refund(books: Books, { attempt, at }: Claim<RefundParams>): Decision {
     customerId,
     id: newId(),
     paymentId: payment.id,
-    idempotencyKey: key,
+    idempotencyKey: keyToRemember(claim),
     fromAccountId: payment.toAccountId,
     toAccountId: payment.fromAccountId,
     currency: payment.currency,

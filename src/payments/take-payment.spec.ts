@@ -56,6 +56,7 @@ function claimOf(params: PaymentParams): Claim<PaymentParams> {
       operation: takePayment,
       params,
       fingerprint: randomBytes(32),
+      windowMs: null,
     },
     state: {},
     at,

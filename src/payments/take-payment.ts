@@ -2,6 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { BankAnswer, BankOrder } from '../bank/bank.client.js';
 import { Bug } from '../bug.js';
 import { newId } from '../database/new-id.js';
+import { keyToRemember } from '../idempotency/fingerprint.js';
 import type {
   CallPhase,
   Claim,
@@ -10,6 +11,7 @@ import type {
   Operation,
   Owner,
   Recalled,
+  State,
 } from '../idempotency/operation.js';
 import { balanceOf } from '../ledger/account.entity.js';
 import { bankAccount, type Books } from '../ledger/books.js';
@@ -113,7 +115,7 @@ function open(books: Books, claim: Claim<PaymentParams>): Decision {
   const payment: Payment = {
     customerId: attempt.customerId,
     id: newId(),
-    idempotencyKey: attempt.key,
+    idempotencyKey: keyToRemember(claim),
     fromAccountId: from,
     toAccountId: to,
     currency,
@@ -287,7 +289,7 @@ async function recallPayment(tx: EntityManager, owner: Owner): Promise<Recalled<
 }
 
 /** The payment as it is while nobody knows how it ends. */
-async function interimPayment(tx: EntityManager, owner: Owner): Promise<string | null> {
-  const payment = await tx.findOneBy(Payment, { customerId: owner.customerId, idempotencyKey: owner.key });
+async function interimPayment(tx: EntityManager, customerId: string, state: State): Promise<string | null> {
+  const payment = await tx.findOneBy(Payment, { customerId, id: state.payment_id ?? '' });
   return payment?.status === 'pending' ? JSON.stringify(paymentToJson(payment)) : null;
 }

@@ -15,6 +15,7 @@ describe('a claim never stands alone', () => {
     key: 'alone',
     operation: takePayment,
     params: { from: 'alice', to: 'sam', amount: 100, currency: 'GBP', rail: 'ledger', reference: null },
+    windowMs: null,
     fingerprint: Buffer.alloc(32),
   });
 
