@@ -12,6 +12,7 @@ import { AuthenticationGuard } from './http/authentication.guard.js';
 import { BodyPipe } from './http/body.pipe.js';
 import { HealthController } from './http/health.controller.js';
 import { ProblemFilter } from './http/problem.filter.js';
+import { Traffic } from './http/traffic.js';
 import { ProblemsController } from './http/problems.controller.js';
 import { OperationsController } from './idempotency/operations.controller.js';
 import { Engine } from './idempotency/run-operation.js';
@@ -52,6 +53,7 @@ export class AppModule {
         { provide: APP_FILTER, useFactory: (log: Logger) => new ProblemFilter(log, settings), inject: [LOG] },
         { provide: APP_PIPE, useClass: BodyPipe },
         ApiKeys,
+        { provide: Traffic, useFactory: () => new Traffic(settings) },
         Requests,
         AuthenticationGuard,
         { provide: BANK, useFactory: () => (settings.bankUrl === '' ? null : new BankClient(settings)) },

@@ -2,6 +2,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DataSource } from 'typeorm';
 import { AppModule } from './app.module.js';
+import { protect } from './http/protect.js';
 import { createServer } from './http/server.js';
 import { readSettings, type Settings } from './settings.js';
 
@@ -14,6 +15,7 @@ export async function startApi(settings: Settings): Promise<NestFastifyApplicati
     { bodyParser: false, logger: false, abortOnError: false },
   );
   try {
+    await protect(app, settings);
     await refuseOldSchema(app.get(DataSource));
     await app.listen(settings.port, settings.host);
   } catch (error) {

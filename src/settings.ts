@@ -200,6 +200,21 @@ export class Settings {
   /** How long the reconciler rests. A payment the bank does not know is better found in minutes than in days. */
   @IsInt() @Min(1) reconcileEveryMs: number = 60_000;
 
+  /**
+   * Requests a second that one customer may send to one process: far above what an honest one sends, and a tenth of
+   * what a process can answer, so that nobody takes it away from the others.
+   */
+  @IsInt() @Min(1) requestsPerSecondMax: number = 1_000;
+
+  /** Requests of one customer that may be waiting for an answer at once. Those for the bank wait for seconds. */
+  @IsInt() @Min(1) inFlightPerCustomerMax: number = 500;
+
+  /** Bank payments of one customer that may be on their way. Each is a row that only its end frees. */
+  @IsInt() @Min(1) unfinishedPerCustomerMax: number = 10_000;
+
+  /** How late the event loop may run before newcomers are turned away: a second late, and answers miss their callers. */
+  @IsInt() @Min(10) eventLoopDelayMaxMs: number = 1_000;
+
   /** Largest request body. A payment needs 200 bytes. */
   @IsInt() @Min(1_024) bodyBytesMax: number = 64 * 1024;
 

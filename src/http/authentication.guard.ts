@@ -1,8 +1,10 @@
 import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
+import type { FastifyReply } from 'fastify';
 import { ApiKeys, unknownCaller } from './api-keys.js';
 import { scopeNeeded, type AuthenticatedRequest, type Scope } from './caller.js';
 import { Problem } from './problem.js';
+import { Traffic } from './traffic.js';
 
 /** RFC 6750. */
 const bearer = /^Bearer +([!-~]+) *$/i;
@@ -16,6 +18,7 @@ export class AuthenticationGuard implements CanActivate {
   constructor(
     @Inject(ApiKeys) private readonly apiKeys: ApiKeys,
     @Inject(Reflector) private readonly reflector: Reflector,
+    @Inject(Traffic) private readonly traffic: Traffic,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -25,7 +28,8 @@ export class AuthenticationGuard implements CanActivate {
     ]);
     if (needed === 'none') return true;
 
-    const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
+    const http = context.switchToHttp();
+    const request = http.getRequest<AuthenticatedRequest>();
     const [, apiKey] = bearer.exec(request.headers.authorization ?? '') ?? [];
     if (apiKey === undefined) throw unauthenticated('Send Authorization: Bearer and an API key.');
     const caller = await this.apiKeys.callerOf(apiKey);
@@ -37,6 +41,7 @@ export class AuthenticationGuard implements CanActivate {
       );
     }
     request.caller = caller;
+    await this.traffic.admit(request, http.getResponse<FastifyReply>(), caller.customerId);
     return true;
   }
 }

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { isUUID } from 'class-validator';
 import { DataSource } from 'typeorm';
+import { read, type Statement } from '../database/statement.js';
 import { Problem } from '../http/problem.js';
 import { Engine, type Patience } from '../idempotency/run-operation.js';
 import type { Answered } from '../idempotency/tell.js';
@@ -37,9 +38,20 @@ export class Requests {
         { field: 'rail', message: 'must be "ledger": no other bank is configured here' },
       ]);
     }
+    if (rail === 'bank') await this.refuseTooMany(customerId);
     const from = body.from ?? (await defaultAccount(this.dataSource, { customerId, currency, key }));
     const params = { from, to, amount, currency, rail, reference: body.reference ?? null };
     return this.engine.run(takePayment, { customerId, key }, { params, patience });
+  }
+
+  /** Each is a row that only its end frees. Roughly: those that arrive in this very moment are not counted. */
+  private async refuseTooMany(customerId: string): Promise<void> {
+    const { unfinishedPerCustomerMax: max } = this.settings;
+    const [row] = await read<{ unfinished: string }>(this.dataSource, countUnfinished, [customerId, max]);
+    if (Number(row?.unfinished) < max) return;
+    throw new Problem('rate_limited', `At most ${max} payments through the bank may be on their way.`, {
+      headers: { 'retry-after': '30' },
+    });
   }
 
   async refund({ customerId, key, patience }: Asking, paymentId: string, amount: number): Promise<Answered> {
@@ -48,3 +60,10 @@ export class Requests {
     return this.engine.run(refundPayment, { customerId, key }, { params, patience });
   }
 }
+
+const countUnfinished: Statement = {
+  name: 'count_unfinished',
+  text: `
+    SELECT count(*) AS unfinished
+      FROM (SELECT FROM idempotency_keys WHERE customer_id = $1 AND locked_until IS NOT NULL LIMIT $2) AS one`,
+};

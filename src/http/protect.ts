@@ -1,0 +1,34 @@
+import helmet from '@fastify/helmet';
+import rateLimit from '@fastify/rate-limit';
+import underPressure from '@fastify/under-pressure';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Settings } from '../settings.js';
+import { Problem } from './problem.js';
+import { send } from './problem.filter.js';
+import { Traffic } from './traffic.js';
+
+/** What stands before everything else: headers that browsers obey, and the door that closes when it is too much. */
+export async function protect(app: NestFastifyApplication, settings: Settings): Promise<void> {
+  const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
+  await server.register(helmet, {
+    // Answers are JSON: nothing in them may be loaded, framed or guessed at. Pages have a policy of their own.
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
+    },
+    // TLS ends in front of this service, and so does what browsers should know about it.
+    strictTransportSecurity: false,
+  });
+  await server.register(underPressure, {
+    maxEventLoopDelay: settings.eventLoopDelayMaxMs,
+    pressureHandler: (_request: FastifyRequest, reply: FastifyReply) => {
+      const problem = new Problem('overloaded', 'This process is too busy to take on more.', {
+        headers: { 'retry-after': '1' },
+      });
+      send(reply, problem, settings);
+    },
+  });
+  await server.register(rateLimit, { global: false });
+  app.get(Traffic).begin(server);
+}
