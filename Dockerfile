@@ -1,4 +1,4 @@
-# The API, and the two one-off commands that a new database needs; and, as a target of its own, the pretend bank of the
+# The API, and the three one-off commands that a new database needs; and, as a target of its own, the pretend bank of the
 # demonstration. Built in one stage, run in another: no image holds a compiler or tests, and the API's holds nothing that
 # could be told to fail.
 FROM node:24-slim AS build
@@ -29,6 +29,7 @@ COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist/src dist/src
 COPY --from=build /app/dist/migrations dist/migrations
 COPY --from=build /app/dist/start/seed.js /app/dist/start/seed-demo.js dist/start/
+COPY --from=build /app/dist/start/api-role.js /app/dist/start/admit-api.js dist/start/
 USER node
 EXPOSE 3000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s \

@@ -15,10 +15,14 @@ export class KeylessCustomers implements MigrationInterface {
     // How many operations of one customer are under way, asked before another is taken on.
     await runner.query(`
       CREATE INDEX unfinished_keys_by_customer ON idempotency_keys (customer_id) WHERE locked_until IS NOT NULL`);
+    // Keys that were closed before they were used stay for ever, so they are counted before another is added.
+    await runner.query(
+      'CREATE INDEX closed_keys_by_customer ON idempotency_keys (customer_id) WHERE operation IS NULL',
+    );
   }
 
   async down(runner: QueryRunner): Promise<void> {
-    await runner.query('DROP INDEX unfinished_keys_by_customer');
+    await runner.query('DROP INDEX unfinished_keys_by_customer, closed_keys_by_customer');
     await runner.query('ALTER TABLE idempotency_keys DROP COLUMN window_ms');
     await runner.query('ALTER TABLE customers DROP COLUMN keyless');
   }

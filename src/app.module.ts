@@ -6,6 +6,7 @@ import { type Logger, pino } from 'pino';
 import { DataSource } from 'typeorm';
 import { BankClient } from './bank/bank.client.js';
 import { dataSourceOptions } from './data-source.js';
+import { DocsController, OpenApiJson } from './docs/docs.controller.js';
 import { createEngine } from './engine.js';
 import { ApiKeys } from './http/api-keys.js';
 import { AuthenticationGuard } from './http/authentication.guard.js';
@@ -46,6 +47,7 @@ export class AppModule {
         ProblemsController,
         HealthController,
         MetricsController,
+        DocsController,
       ],
       providers: [
         { provide: Settings, useValue: settings },
@@ -55,6 +57,7 @@ export class AppModule {
         ApiKeys,
         { provide: Traffic, useFactory: () => new Traffic(settings) },
         Requests,
+        OpenApiJson,
         AuthenticationGuard,
         { provide: BANK, useFactory: () => (settings.bankUrl === '' ? null : new BankClient(settings)) },
         {

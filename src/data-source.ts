@@ -8,6 +8,7 @@ import { RecoveryPoints } from '../migrations/0005-recovery-points.js';
 import { Refunds } from '../migrations/0006-refunds.js';
 import { BankStatement } from '../migrations/0007-bank-statement.js';
 import { KeylessCustomers } from '../migrations/0008-keyless-customers.js';
+import { Rights } from '../migrations/0009-rights.js';
 import { Account } from './ledger/account.entity.js';
 import { Transfer } from './ledger/transfer.entity.js';
 import { Payment } from './payments/payment.entity.js';
@@ -43,6 +44,7 @@ export function dataSourceOptions(settings: Needs): DataSourceOptions {
       Refunds,
       BankStatement,
       KeylessCustomers,
+      Rights,
     ],
     migrationsTransactionMode: 'each',
     // The schema is written by hand, in /migrations.

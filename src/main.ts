@@ -2,6 +2,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DataSource } from 'typeorm';
 import { AppModule } from './app.module.js';
+import { publishDocs } from './docs/docs-page.js';
 import { protect } from './http/protect.js';
 import { createServer } from './http/server.js';
 import { readSettings, type Settings } from './settings.js';
@@ -16,6 +17,7 @@ export async function startApi(settings: Settings): Promise<NestFastifyApplicati
   );
   try {
     await protect(app, settings);
+    publishDocs(app, settings);
     await refuseOldSchema(app.get(DataSource));
     await app.listen(settings.port, settings.host);
   } catch (error) {

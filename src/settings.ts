@@ -212,6 +212,9 @@ export class Settings {
   /** Bank payments of one customer that may be on their way. Each is a row that only its end frees. */
   @IsInt() @Min(1) unfinishedPerCustomerMax: number = 10_000;
 
+  /** Keys that one customer may close without ever having used them. They are kept for ever, a hundred bytes each. */
+  @IsInt() @Min(1) closedKeysPerCustomerMax: number = 10_000;
+
   /** How late the event loop may run before newcomers are turned away: a second late, and answers miss their callers. */
   @IsInt() @Min(10) eventLoopDelayMaxMs: number = 1_000;
 

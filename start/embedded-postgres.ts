@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
+import { admitApi, apiRole } from './api-role.js';
 import { boundLog, lastLines } from './log-file.js';
 import { freePort } from './ports.js';
 import type { PostgresBinaries } from './postgres-binaries.js';
@@ -123,9 +124,27 @@ export class EmbeddedPostgres {
     if (!stopped) await this.#run('pg_ctl', ['stop', '-D', this.home.cluster, '-m', 'immediate', ...wait]);
   }
 
+  /** For the owner of everything, who migrates. */
   get url(): string {
+    return this.#urlFor('pay_sam', this.#password);
+  }
+
+  /**
+   * For API and workers, who may do no more than they need. Call it once the schema, and the role with it, is there. The
+   * password is set anew each time, so that a folder from before this role, or one that lost the file, works as well.
+   */
+  async urlForApi(): Promise<string> {
+    const { apiPasswordFile: file, account } = this.home;
+    if (!existsSync(file)) writeFileSync(file, randomBytes(24).toString('hex'), { mode: 0o600 });
+    giveTo(account, file);
+    const password = readFileSync(file, 'utf8');
+    if (this.#session) await admitApi(this.#session, password);
+    return this.#urlFor(apiRole, password);
+  }
+
+  #urlFor(user: string, password: string): string {
     if (!this.#session) throw new Error('The built-in PostgreSQL has no address before it has started.');
-    return `postgres://pay_sam:${this.#password}@127.0.0.1:${String(this.#session.port)}/pay_sam`;
+    return `postgres://${user}:${password}@127.0.0.1:${String(this.#session.port)}/pay_sam`;
   }
 
   async #createCluster(): Promise<boolean> {

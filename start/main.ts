@@ -63,6 +63,7 @@ async function runUntilStopped(settings: StartSettings): Promise<never> {
     : await startEmbeddedPostgres(dataDir);
   // A migration may wait long, for a lock or for a server that is silent; Ctrl-C does not.
   const demo = await Promise.race([prepare(database), whenStopped()]);
+  const apiUrl = await database.urlForApi();
 
   const bank = bankUrl ? undefined : await startPretendBank(bankPort, dataDir);
   if (bankUrl) say(`${colours.green('✓')} Using the bank of BANK_URL; the pretend one is not started`);
@@ -77,7 +78,7 @@ async function runUntilStopped(settings: StartSettings): Promise<never> {
         ...bank?.access,
         ...bank?.patience,
         PORT: String(port),
-        DATABASE_URL: database.url,
+        DATABASE_URL: apiUrl,
       },
       readyUrl: `http://${reachable(host)}:${String(port)}/health/ready`,
       log: join(dataDir, 'api.log'),
@@ -94,7 +95,7 @@ async function runUntilStopped(settings: StartSettings): Promise<never> {
 
   if (demo) printCurls(address, bank !== undefined);
   else say('\nThe database has customers of its own: use your own API keys.');
-  if (bank) printExperiments(bank, database, dataDir);
+  if (bank) printExperiments(bank, { ...database, url: apiUrl }, dataDir);
   say(colours.dim(`\nReady ${process.uptime().toFixed(1)} s after the start. Ctrl-C stops everything.`));
 
   const ends = [api.stayUp(), ...(bank ? [bank.child.stayUp()] : []), database.lost(), whenStopped()];
@@ -126,7 +127,10 @@ function makeFolder(path: string): void {
 }
 
 interface Database {
+  /** For whoever owns the tables. */
   url: string;
+  /** For API and workers, once the schema is there. */
+  urlForApi: () => Promise<string>;
   isEmbedded: boolean;
   /** Throws when the database is gone for good. */
   lost: () => Promise<never>;
@@ -138,7 +142,7 @@ async function openOwnDatabase(url: string): Promise<Database> {
     async () => `Using the ${await reachDatabase(url, signal)}`,
   );
   // One that goes away may come back. Until then the API answers 503, which is no reason to stop it.
-  return { url, isEmbedded: false, lost: whenStopped };
+  return { url, urlForApi: () => Promise.resolve(url), isEmbedded: false, lost: whenStopped };
 }
 
 async function startEmbeddedPostgres(dataDir: string): Promise<Database> {
@@ -156,7 +160,12 @@ async function startEmbeddedPostgres(dataDir: string): Promise<Database> {
     started.push(postgres);
     return `PostgreSQL ${binaries.version} ${how}, in ${home.folder}`;
   });
-  return { url: postgres.url, isEmbedded: true, lost: () => postgres.lost() };
+  return {
+    url: postgres.url,
+    urlForApi: () => postgres.urlForApi(),
+    isEmbedded: true,
+    lost: () => postgres.lost(),
+  };
 }
 
 function explainAccount(name: string, folder: string, dataDir: string): void {

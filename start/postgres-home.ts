@@ -24,7 +24,10 @@ export interface Account {
 export interface PostgresHome {
   folder: string;
   cluster: string;
+  /** Of the owner, who migrates. */
   passwordFile: string;
+  /** Of the role that API and workers run as. */
+  apiPasswordFile: string;
   log: string;
   /** Set when we are root: PostgreSQL refuses to run as root. */
   account: Account | undefined;
@@ -61,6 +64,7 @@ function homeIn(folder: string, account: Account | undefined): PostgresHome {
     folder,
     cluster: join(folder, 'data'),
     passwordFile: join(folder, 'password'),
+    apiPasswordFile: join(folder, 'api-password'),
     log: join(folder, 'postgres.log'),
     account,
   };

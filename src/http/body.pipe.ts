@@ -58,16 +58,29 @@ const validation = new ValidationPipe({
  * @throws Problem invalid_request, which names each member that breaks a rule
  */
 export async function validated(value: object, metadata: ArgumentMetadata): Promise<object> {
-  const names = Object.keys(value);
-  const valid = (await validation.transform(value, metadata)) as object;
-  refuseDropped(names, valid);
+  const sent = Object.entries(value).map(([name, member]) => [name, namesIn(member)] as const);
+  const valid = (await validation.transform(value, metadata)) as Record<string, unknown>;
+  refuseDropped(sent, valid);
   return valid;
 }
 
 /** Validation drops some unknown members without a word, `constructor` for one. Nothing is dropped here. */
-function refuseDropped(names: readonly string[], valid: object): void {
-  const dropped = names.filter(name => !Object.hasOwn(valid, name)).slice(0, errorsNamedMax);
-  if (dropped.length > 0) throw Problem.invalid(dropped.map(field => ({ field, message: memberUnknown })));
+function refuseDropped(
+  sent: readonly (readonly [name: string, inside: string[]])[],
+  valid: Record<string, unknown>,
+): void {
+  const dropped = sent.flatMap(([name, inside]) => {
+    if (!Object.hasOwn(valid, name)) return [name];
+    const left = new Set(namesIn(valid[name]));
+    return inside.filter(each => !left.has(each)).map(each => `${name}.${each}`);
+  });
+  const errors = dropped.slice(0, errorsNamedMax).map(field => ({ field, message: memberUnknown }));
+  if (errors.length > 0) throw Problem.invalid(errors);
+}
+
+/** No body has members deeper than those of one of its members. */
+function namesIn(member: unknown): string[] {
+  return typeof member === 'object' && member !== null ? Object.keys(member) : [];
 }
 
 function toFieldErrors(error: ValidationError): FieldError[] {

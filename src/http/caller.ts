@@ -1,4 +1,5 @@
-import { createParamDecorator, SetMetadata, type ExecutionContext } from '@nestjs/common';
+import { applyDecorators, createParamDecorator, SetMetadata, type ExecutionContext } from '@nestjs/common';
+import { ApiExtension } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 
 /** What an API key allows: `read` looks, `pay` moves money. */
@@ -19,10 +20,14 @@ export interface AuthenticatedRequest extends FastifyRequest {
 export const scopeNeeded = 'scope-needed';
 
 /** The scope a route needs. A route without one, and not declared open, is closed to everybody. */
-export const Needs = (scope: Scope) => SetMetadata(scopeNeeded, scope);
+export const Needs = (scope: Scope) => needs(scope);
 
 /** A route for everybody: it shows nothing that belongs to a customer. */
-export const OpenToAll = () => SetMetadata(scopeNeeded, 'none');
+export const OpenToAll = () => needs('none');
+
+/** For the guard, and for the docs. */
+const needs = (scope: Scope | 'none') =>
+  applyDecorators(SetMetadata(scopeNeeded, scope), ApiExtension('x-scope', scope));
 
 /** The caller, for a handler. The guard has put it there. */
 export const CallerOf = createParamDecorator((_: unknown, context: ExecutionContext) => {

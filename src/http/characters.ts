@@ -7,6 +7,7 @@ import { ValidateBy } from 'class-validator';
 export function Characters(min: number, max: number): PropertyDecorator {
   return ValidateBy({
     name: 'characters',
+    constraints: [min, max],
     validator: {
       validate: (value: unknown) =>
         typeof value === 'string' && isBetween(Array.from(value).length, min, max),

@@ -6,7 +6,7 @@ import { isPoolExhausted, isWorthAnotherTry, sqlStateOf, Unavailable } from '../
 import type { Settings } from '../settings.js';
 import { errorToLog } from '../telemetry/error-to-log.js';
 import { Problem, problemToJson } from './problem.js';
-import { problems } from './problems.js';
+import { problems, type ProblemCode } from './problems.js';
 
 /** Seconds. Long enough for a burst to pass or a server to restart; callers add jitter of their own. */
 const retryAfter = { 'retry-after': '1' };
@@ -36,7 +36,7 @@ export class ProblemFilter implements ExceptionFilter {
 /** Writes a problem as the answer. */
 export function send(reply: FastifyReply, { code, detail, extras }: Problem, settings: Settings): void {
   const { retryable } = problems[code];
-  const status = code === 'collision_detected' ? settings.collisionStatus : problems[code].status;
+  const status = statusOf(code, settings);
   const body = problemToJson(code, detail, extras.members);
   void reply
     .status(status)
@@ -47,6 +47,11 @@ export function send(reply: FastifyReply, { code, detail, extras }: Problem, set
       ...extras.headers,
     })
     .send(JSON.stringify({ ...body, status }));
+}
+
+/** The contract lets a deployment choose what a collision is told; everything else is fixed. */
+export function statusOf(code: ProblemCode, { collisionStatus }: Settings): number {
+  return code === 'collision_detected' ? collisionStatus : problems[code].status;
 }
 
 export function toProblem(error: unknown, settings: Settings): Problem {
@@ -86,7 +91,12 @@ function fromFramework(error: unknown, { bodyBytesMax }: Settings): Problem | nu
       : (error as { statusCode?: unknown } | null)?.statusCode;
   switch (status) {
     case 400:
-      return new Problem('invalid_request', 'The request could not be read.');
+      return new Problem(
+        'invalid_request',
+        (error as { code?: unknown }).code === 'FST_ERR_BAD_URL'
+          ? 'The path cannot be decoded: % must be followed by two hexadecimal digits, and all of it be UTF-8.'
+          : 'The request could not be read.',
+      );
     case 404:
     case 414:
       return new Problem('not_found', 'This path leads nowhere.');

@@ -2,15 +2,20 @@ import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import underPressure from '@fastify/under-pressure';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { letDocsLoad } from '../docs/docs-page.js';
 import type { Settings } from '../settings.js';
 import { Problem } from './problem.js';
 import { send } from './problem.filter.js';
 import { Traffic } from './traffic.js';
 
+/** To restart a process because it is busy makes the others busier; and now is when its figures are wanted. */
+const alwaysAnswered = ['/health/live', '/metrics'];
+
 /** What stands before everything else: headers that browsers obey, and the door that closes when it is too much. */
 export async function protect(app: NestFastifyApplication, settings: Settings): Promise<void> {
-  const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
+  const server = app.getHttpAdapter().getInstance();
+  letDocsLoad(server);
   await server.register(helmet, {
     // Answers are JSON: nothing in them may be loaded, framed or guessed at. Pages have a policy of their own.
     contentSecurityPolicy: {
@@ -22,7 +27,8 @@ export async function protect(app: NestFastifyApplication, settings: Settings): 
   });
   await server.register(underPressure, {
     maxEventLoopDelay: settings.eventLoopDelayMaxMs,
-    pressureHandler: (_request: FastifyRequest, reply: FastifyReply) => {
+    pressureHandler: ({ url }: FastifyRequest, reply: FastifyReply) => {
+      if (alwaysAnswered.includes(url)) return;
       const problem = new Problem('overloaded', 'This process is too busy to take on more.', {
         headers: { 'retry-after': '1' },
       });

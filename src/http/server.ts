@@ -12,6 +12,15 @@ const plainJson = /^application\/json(\s*;\s*charset=("utf-8"|utf-8))?$/i;
 /** Headers of which two lines mean two different requests, to two different readers. */
 const singleHeaders = ['host', 'authorization', 'content-type', 'content-length'];
 
+/** What hooks add to every other answer; these are given before there is a route, or a request. */
+const withoutHooks = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'SAMEORIGIN',
+};
+
 /**
  * Fastify, as strict as this API needs it. What it refuses is refused before anything else is looked at, and
  * in the same words as everywhere.
@@ -34,7 +43,7 @@ export function createServer(settings: Settings): FastifyAdapter {
     return503OnClosing: false,
     logger: false,
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
-      reply.header('request-id', request.id);
+      reply.headers({ ...withoutHooks, 'request-id': request.id });
       send(reply, toProblem(error, settings), settings);
     },
     clientErrorHandler: (error: ClientError, socket: Socket) => {
@@ -55,6 +64,10 @@ export function createServer(settings: Settings): FastifyAdapter {
   });
   server.addHook('onRequest', (request, reply, done) => {
     reply.header('request-id', request.id);
+    done();
+  });
+  // One phase later: by then a refusal carries the headers that every answer has.
+  server.addHook('preParsing', (request, reply, _payload, done) => {
     const problem =
       refuseHeaders(request, settings) ?? refuseTarget(request, routes) ?? refuseBody(request, settings);
     if (problem) send(reply, problem, settings);
@@ -133,6 +146,7 @@ function refuseUnreadable(error: ClientError, socket: Socket, settings: Settings
       `HTTP/1.1 ${status} ${problem.code}`,
       'content-type: application/problem+json; charset=utf-8',
       `content-length: ${Buffer.byteLength(body)}`,
+      ...Object.entries(withoutHooks).map(([name, value]) => `${name}: ${value}`),
       `request-id: ${randomUUID()}`,
       `should-retry: ${retryable}`,
       'connection: close',

@@ -12,7 +12,7 @@ type Check = ReturnType<FastifyInstance['createRateLimit']>;
  * Not promised: a limit over all processes. Each has its own, and so have the customers more with each process.
  */
 export class Traffic {
-  private readonly inFlight = new Map<string, number>();
+  private readonly inFlight = new Map<string, Set<AuthenticatedRequest>>();
   private check: Check | undefined;
 
   constructor(private readonly settings: Settings) {}
@@ -35,18 +35,23 @@ export class Traffic {
       if (limit.isExceeded) throw tooMuch(`At most ${max} requests a second are taken.`, seconds);
     }
     const { inFlightPerCustomerMax } = this.settings;
-    const before = this.inFlight.get(customerId) ?? 0;
-    if (before >= inFlightPerCustomerMax) {
+    const own = this.inFlight.get(customerId) ?? new Set();
+    if (own.size >= inFlightPerCustomerMax) forgetThoseWhoLeft(own);
+    if (own.size >= inFlightPerCustomerMax) {
       throw tooMuch(`At most ${inFlightPerCustomerMax} requests are taken at once.`, 1);
     }
-    this.inFlight.set(customerId, before + 1);
+    this.inFlight.set(customerId, own.add(request));
     // Also when the caller hangs up; what it asked for goes on, and has its own bounds.
     reply.raw.once('close', () => {
-      const left = (this.inFlight.get(customerId) ?? 1) - 1;
-      if (left === 0) this.inFlight.delete(customerId);
-      else this.inFlight.set(customerId, left);
+      own.delete(request);
+      if (own.size === 0 && this.inFlight.get(customerId) === own) this.inFlight.delete(customerId);
     });
   }
+}
+
+/** An answer that was never begun does not tell that its caller hung up: its connection does. */
+function forgetThoseWhoLeft(requests: Set<AuthenticatedRequest>): void {
+  for (const request of requests) if (request.raw.socket.destroyed) requests.delete(request);
 }
 
 function tooMuch(detail: string, retryAfterSeconds: number): Problem {

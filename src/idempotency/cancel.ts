@@ -17,7 +17,9 @@ import { takeOverUnsent } from './take-over.js';
 export type Cancellation =
   | { readonly kind: 'closed' }
   | { readonly kind: 'in_progress'; readonly retryAfterSeconds: number }
-  | { readonly kind: 'already_completed'; readonly answer: Answer };
+  | { readonly kind: 'already_completed'; readonly answer: Answer }
+  /** This customer has closed so many keys that were never used that no more are kept. */
+  | { readonly kind: 'too_many'; readonly max: number };
 
 interface Means {
   readonly dataSource: DataSource;
@@ -73,8 +75,10 @@ async function closeUnused(
   { dataSource, operations, settings }: Means,
 ): Promise<Cancellation | null> {
   return inTransaction(dataSource, settings, async (tx, begun) => {
+    const { answerRetentionMs: retentionMs, closedKeysPerCustomerMax: max } = settings;
+    const [row] = await run<{ closed: string }>(tx, countClosed, [owner.customerId, max]);
+    if (Number(row?.closed) >= max) return { kind: 'too_many', max };
     if (!(await close(tx, owner, begun))) return null;
-    const retentionMs = settings.answerRetentionMs;
     const remembered = await recallRow(tx, owner, { operations: operations.values(), retentionMs });
     if (!remembered?.answer) return { kind: 'closed' };
     await run(tx, reopen, [owner.customerId, owner.key]);
@@ -86,6 +90,14 @@ async function close(tx: EntityManager, { customerId, key }: Owner, begun: Promi
   await begun;
   return (await run(tx, closeKey, [customerId, key, randomUUID()])).length === 1;
 }
+
+/** They are kept for ever, so there is an end to them. */
+const countClosed: Statement = {
+  name: 'count_closed',
+  text: `
+    SELECT count(*) AS closed
+      FROM (SELECT FROM idempotency_keys WHERE customer_id = $1::uuid AND operation IS NULL LIMIT $2) AS one`,
+};
 
 /** Waits for whoever has the same key in hand, and then finds it used. */
 const closeKey: Statement = {

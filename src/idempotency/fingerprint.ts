@@ -21,6 +21,11 @@ export function keyOf(fingerprint: Buffer): string {
   return `fp_${fingerprint.toString('base64url')}`;
 }
 
+/** Whether it may be such a key, sent back by a caller who read it: what is found under it is not there for good. */
+export function mayBeFingerprint(key: string): boolean {
+  return key.startsWith('fp_');
+}
+
 /**
  * The key that an effect remembers for ever. A fingerprint is used again once its window is over, for another payment:
  * so it carries the time at which its window opened, and a repeat inside the window finds the first one by its row.

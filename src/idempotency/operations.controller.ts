@@ -4,14 +4,20 @@ import {
   Get,
   HttpCode,
   Inject,
+  Injectable,
   Param,
   Post,
   Put,
   Req,
   Res,
   UseGuards,
+  UseInterceptors,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Observable } from 'rxjs';
 import { type Caller, CallerOf, Needs } from '../http/caller.js';
 import { AuthenticationGuard } from '../http/authentication.guard.js';
 import { validated } from '../http/body.pipe.js';
@@ -21,11 +27,26 @@ import { PaymentBody } from '../payments/payment-body.js';
 import { Requests, type Asking } from '../payments/requests.js';
 import type { KeyRow } from './claim.js';
 import { checkedKey, InvalidKey } from './idempotency-key.js';
-import { retryAfterSeconds } from './judge-repeat.js';
+import { retryAfterSeconds, type EndedRow } from './judge-repeat.js';
 import type { Owner } from './operation.js';
 import { readPreference } from './prefer.js';
 import { Engine } from './run-operation.js';
 import { tell, type Answered } from './tell.js';
+
+/** The key of a PUT is checked where that of a POST is: after authentication, and before anything looks at the body. */
+@Injectable()
+class KeyInPath implements NestInterceptor {
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const { params } = context.switchToHttp().getRequest<FastifyRequest<{ Params: { key: string } }>>();
+    try {
+      checkedKey(params.key);
+    } catch (error) {
+      if (error instanceof InvalidKey) throw new Problem('idempotency_key_invalid', error.message);
+      throw error;
+    }
+    return next.handle();
+  }
+}
 
 /** What became of a key: for a caller who lost the answer, and for whoever wonders. */
 @Controller('operations')
@@ -48,20 +69,21 @@ export class OperationsController {
    */
   @Put(':key')
   @Needs('pay')
+  @UseInterceptors(KeyInPath)
   async put(
     @CallerOf() { customerId }: Caller,
-    @Param('key') keyGiven: string,
+    @Param('key') key: string,
     @Body() { operation, params }: OperationBody,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    const key = keyToPut(keyGiven);
     const preference = readPreference(request.headers.prefer);
     const asking = { customerId, key, patience: preference?.patience };
-    const answered =
+    const answered = await namedAsParams(async () =>
       operation === 'payment'
-        ? await this.requests.pay(asking, await paramsOf(params, PaymentBody))
-        : await this.refund(asking, await paramsOf(params, RefundParamsBody));
+        ? this.requests.pay(asking, await checked(params, PaymentBody))
+        : this.refund(asking, await checked(params, RefundParamsBody)),
+    );
     if (preference) reply.header('preference-applied', preference.applied);
     const { status, headers } = tell(answered);
     const json = await this.operation({ customerId, key });
@@ -88,6 +110,10 @@ export class OperationsController {
             'retry-after': String(end.retryAfterSeconds),
           },
         });
+      case 'too_many':
+        throw new Problem('rate_limited', `At most ${end.max} keys may be closed that were never used.`, {
+          headers: { 'retry-after': '30' },
+        });
       case 'already_completed':
         throw new Problem('already_completed', 'The operation came to its end before; this is its result.', {
           headers: { 'idempotency-key': key, 'idempotency-status': 'already_completed' },
@@ -98,8 +124,10 @@ export class OperationsController {
 
   private async operation(owner: Owner) {
     const row = await this.engine.lookAt(owner);
-    if (!row) throw new Problem('not_found', 'You have used no such key.');
-    return operationToJson(row);
+    if (row) return operationToJson(row);
+    const remembered = await this.engine.remembered(owner);
+    if (!remembered) throw new Problem('not_found', 'You have used no such key.');
+    return rememberedToJson(owner.key, remembered);
   }
 
   private refund(asking: Asking, { payment_id: id, amount }: RefundParamsBody): Promise<Answered> {
@@ -109,24 +137,20 @@ export class OperationsController {
 
 const plainJson = { 'content-type': 'application/json; charset=utf-8' };
 
-/** By the rules of the operation's own body; what is wrong is named as a member of `params`. */
-async function paramsOf<B extends object>(params: object, rules: new () => B): Promise<B> {
-  try {
-    return (await validated(params, { type: 'body', metatype: rules })) as B;
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    const { errors = [] } = error.extras.members as { errors?: FieldError[] };
-    throw Problem.invalid(errors.map(({ field, message }) => ({ field: `params.${field}`, message })));
-  }
+/** By the rules of the operation's own body. */
+async function checked<B extends object>(params: object, rules: new () => B): Promise<B> {
+  return (await validated(params, { type: 'body', metatype: rules })) as B;
 }
 
-/** Decoded once, then the same rule as for the header. */
-function keyToPut(key: string): string {
+/** A member that is refused is called by the name it has in this body: a member of `params`. */
+async function namedAsParams<Result>(work: () => Promise<Result>): Promise<Result> {
   try {
-    return checkedKey(key);
+    return await work();
   } catch (error) {
-    if (error instanceof InvalidKey) throw new Problem('idempotency_key_invalid', error.message);
-    throw error;
+    const { members = {} } = error instanceof Problem ? error.extras : {};
+    const { errors } = members as { errors?: FieldError[] };
+    if (!errors) throw error;
+    throw Problem.invalid(errors.map(({ field, message }) => ({ field: `params.${field}`, message })));
   }
 }
 
@@ -158,6 +182,25 @@ function operationToJson(row: KeyRow) {
     retry_after: state === 'in_progress' ? retryAfterSeconds(row.leaseLeftMs ?? 0) : null,
     request: row.operation ? row.params : null,
     response: row.answer,
+  };
+}
+
+/** The row was reaped. How often and when it was asked for went with it; what was done under the key stays. */
+function rememberedToJson(key: string, { operation, expiresAt, params, answer }: EndedRow) {
+  return {
+    key,
+    object: 'operation',
+    operation,
+    state: 'completed',
+    recovery_point: 'finished',
+    attempts: null,
+    duplicates: null,
+    first_seen_at: null,
+    last_seen_at: null,
+    expires_at: expiresAt.toISOString(),
+    retry_after: null,
+    request: params,
+    response: answer,
   };
 }
 

@@ -12,10 +12,10 @@ import type { KeyRow } from './claim.js';
 import { Drive, isLeft, type Driven } from './drive.js';
 import { Duplicates } from './duplicates.js';
 import { publish } from './events.js';
-import { fingerprint, keyOf } from './fingerprint.js';
+import { fingerprint, keyOf, mayBeFingerprint } from './fingerprint.js';
 import { FinishedAnswers } from './finished-answers.js';
 import { GroupCommit } from './group-commit.js';
-import { judgeEnded, judgeRepeat, retryAfter } from './judge-repeat.js';
+import { judgeEnded, judgeRepeat, retryAfter, type EndedRow } from './judge-repeat.js';
 import { LookUp } from './look-up.js';
 import type {
   Attempt,
@@ -28,6 +28,7 @@ import type {
   Owner,
   Params,
 } from './operation.js';
+import { recallRow } from './recall.js';
 import { takeOverAbandoned } from './take-over.js';
 import type { Answered } from './tell.js';
 
@@ -139,6 +140,13 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
     return this.lookUp.row(owner);
   }
 
+  /** What was done under a key whose row has been reaped, as far as that is remembered. `null`: nothing was. */
+  remembered(owner: Owner): Promise<EndedRow | null> {
+    const { dataSource, operations, settings } = this;
+    const retentionMs = settings.answerRetentionMs;
+    return recallRow(dataSource.manager, owner, { operations: operations.values(), retentionMs });
+  }
+
   /** Takes over up to `limit` operations whose holders have gone. Whoever does must drive them. */
   async takeOver(limit: number): Promise<Held[]> {
     const { dataSource, operations, settings } = this;
@@ -166,7 +174,7 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
 
   private answerFromMemory(attempt: Attempt): Outcome | null {
     // A fingerprint is free again once its window is over, so nothing is known of it for good.
-    const row = attempt.windowMs === null ? this.finished.find(attempt) : undefined;
+    const row = mayBeFingerprint(attempt.key) ? undefined : this.finished.find(attempt);
     return row ? judgeEnded(attempt, row) : null;
   }
 
@@ -176,7 +184,7 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
     for (;;) {
       const seat = await this.claimUntilSettled(attempt);
       const end = seat.kind === 'held' ? await this.driveUntil(began + firstMs, seat.held) : seat;
-      if (end.kind === 'replayed' && attempt.windowMs === null) this.finished.keep(attempt, end);
+      if (end.kind === 'replayed' && !mayBeFingerprint(attempt.key)) this.finished.keep(attempt, end);
       if (end.kind !== 'in_progress' && end.kind !== 'left') return end;
       if (await this.changesUntil(began + repeatMs, attempt)) continue;
       return end.kind === 'left' ? this.pending(attempt, end.retryAfterSeconds) : end;

@@ -6,7 +6,8 @@ import { Problem } from '../http/problem.js';
  * The account a payment comes from when its caller left it out: the only one in that currency.
  *
  * A repeat means the account that was meant the first time, whatever accounts were opened since. So what is known
- * of this key decides, before the accounts of today are counted.
+ * of this key decides, before the accounts of today are counted. A key that was cancelled, or that refunded, meant no
+ * account: then there is a name that none has, and the engine says what became of the key.
  *
  * @throws Problem currency_mismatch, invalid_request: there is no such account, or no only one
  */
@@ -19,7 +20,7 @@ export async function defaultAccount(
     currency,
     key,
   ]);
-  if (!first) throw new Problem('currency_mismatch', `You have no account in ${currency}.`);
+  if (!first) throw new Problem('currency_mismatch', `currency: you have no account in ${currency}.`);
   if (others.length > 0) {
     throw Problem.invalid([
       { field: 'from', message: `is needed: you have several accounts in ${currency}` },
@@ -32,13 +33,14 @@ const accountMeant: Statement = {
   name: 'account_meant',
   text: `
     WITH known AS (
-      SELECT params ->> 'from' AS id FROM idempotency_keys WHERE customer_id = $1 AND key = $3
+      SELECT coalesce(params ->> 'from', '') AS id FROM idempotency_keys WHERE customer_id = $1 AND key = $3
        UNION
-      SELECT from_account_id FROM payments WHERE customer_id = $1 AND idempotency_key = $3),
-    first_time AS (SELECT id FROM known WHERE id IS NOT NULL)
-    SELECT id FROM first_time
+      SELECT from_account_id FROM payments WHERE customer_id = $1 AND idempotency_key = $3
+       UNION
+      SELECT '' FROM refunds WHERE customer_id = $1 AND idempotency_key = $3)
+    SELECT id FROM known
      UNION ALL
     (SELECT id FROM accounts
-      WHERE customer_id = $1 AND currency = $2 AND NOT EXISTS (SELECT FROM first_time)
+      WHERE customer_id = $1 AND currency = $2 AND NOT EXISTS (SELECT FROM known)
       LIMIT 2)`,
 };

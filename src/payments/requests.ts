@@ -62,7 +62,7 @@ export class Requests {
 }
 
 const countUnfinished: Statement = {
-  name: 'count_unfinished',
+  name: 'count_unfinished_of_customer',
   text: `
     SELECT count(*) AS unfinished
       FROM (SELECT FROM idempotency_keys WHERE customer_id = $1 AND locked_until IS NOT NULL LIMIT $2) AS one`,
