@@ -19,6 +19,7 @@ describeHere(`the database is killed (F22)${because}`, () => {
   let postgres: KillablePostgres;
   let rail: Rail;
   let api: ApiProcess;
+  let stopPouring: () => void = () => undefined;
 
   beforeAll(async () => {
     postgres = await KillablePostgres.create();
@@ -29,6 +30,8 @@ describeHere(`the database is killed (F22)${because}`, () => {
   }, 60_000);
 
   afterEach(async () => {
+    // A load whose test has failed must not go on in the next one.
+    stopPouring();
     await rail.untilAllHaveEnded();
     expect(await rail.quietViolations()).toEqual([]);
     // No test here asks about another's key.
@@ -187,6 +190,9 @@ describeHere(`the database is killed (F22)${because}`, () => {
     // Keys that were sent before this many are of the time before the kill.
     let oldKeys = 0;
     const newPayments = new Set<() => void>();
+    stopPouring = () => {
+      isOver = true;
+    };
 
     const callers = together(12, async caller => {
       const body = { rail: caller % 2 ? 'bank' : 'ledger', amount: 1 };
