@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
-import type { BankRail } from '../payments/take-payment.js';
+import type { BankRail } from './take-payment.js';
 import type { Books } from '../ledger/books.js';
-import type { AtomicPhase, CallPhase, Decision, Params } from './operation.js';
+import type { AtomicPhase, CallPhase, Decision, Params } from '../idempotency/operation.js';
 
 const decision: Decision = { kind: 'cancel' };
 
