@@ -10,7 +10,7 @@ export default {
     {
       name: 'engine-knows-no-money',
       severity: 'error',
-      from: { path: '^src/idempotency/', pathNot: '(controller|interceptor)\\.ts$' },
+      from: { path: '^src/idempotency/', pathNot: '(controller|interceptor|tell)\\.ts$' },
       to: { path: '^src/(payments|ledger|http|bank|telemetry)/' },
     },
     {

@@ -150,7 +150,7 @@ function recoveryTable(recoveries: readonly RecoveryResult[]): Table {
 }
 
 const recoveryLegend = [
-  "recovery: an API accepts payments while the bank carries out what it is asked for and answers nobody; it is killed, and its leases run out. Another API is started, as shipped, and the bank answers again, after 50 ms each: at once, or after 5 s in which payments are taken up in vain. seconds: from the bank's first answer until the last payment has ended. A payment that was asked for in vain waits as long again as it is old, at most a minute.",
+  "recovery: an API accepts payments while the bank carries out what it is asked for and answers nobody; it is killed, and its leases run out. Another API is started, as shipped, and the bank answers again, after 50 ms each: at once, or after 5 s in which payments are taken up in vain. seconds: from the bank's first answer until the last payment has ended. A payment that was asked for in vain waits before it is again, longer each time, at most a minute.",
 ];
 
 function ratioTable({ ratios }: BenchResult): Table {

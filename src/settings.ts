@@ -121,8 +121,11 @@ export class Settings {
    */
   @IsInt() @Min(1) bankTimeoutMs: number = 10_000;
 
-  /** Requests of one call at most; with fewer than two, nobody could ask and then send. The completer does the rest. */
-  @IsInt() @Min(2) @Max(20) bankRequestsMax: number = 8;
+  /**
+   * Requests of one call at most; the completer does the rest. With one, whoever has to ask first never comes to send:
+   * that is for tests only.
+   */
+  @IsInt() @Min(1) @Max(20) bankRequestsMax: number = 8;
 
   /** The first wait before another request; it doubles, and is drawn between nothing and itself (full jitter). */
   @IsInt() @Min(1) bankBackoffMs: number = 100;

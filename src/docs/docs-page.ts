@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
-import type { FastifyInstance } from 'fastify';
 import type { Settings } from '../settings.js';
 import { OpenApiJson } from './docs.controller.js';
 import { openApiOf } from './document.js';
@@ -11,25 +10,20 @@ import type { Parameter, Reference } from './openapi-types.js';
  * What the page at /docs may load: its own files, and the styles that Swagger UI writes into the page itself. Its
  * pictures are in its styles. It speaks to this API only.
  */
-const policy = {
-  useDefaults: false,
-  directives: {
-    'default-src': ["'none'"],
-    'script-src': ["'self'"],
-    'style-src': ["'self'", "'unsafe-inline'"],
-    'img-src': ["'self'", 'data:'],
-    'connect-src': ["'self'"],
-    'base-uri': ["'none'"],
-    'form-action': ["'none'"],
-    'frame-ancestors': ["'none'"],
-  },
+export const docsPolicy = {
+  'default-src': ["'none'"],
+  'script-src': ["'self'"],
+  'style-src': ["'self'", "'unsafe-inline'"],
+  'img-src': ["'self'", 'data:'],
+  'connect-src': ["'self'"],
+  'base-uri': ["'none'"],
+  'form-action': ["'none'"],
+  'frame-ancestors': ["'none'"],
 };
 
-/** Gives the page its own policy; every other answer keeps the one that allows nothing. Before helmet looks. */
-export function letDocsLoad(server: FastifyInstance): void {
-  server.addHook('onRoute', route => {
-    if (/^\/docs(\/|$)/.test(route.url)) route.helmet = { contentSecurityPolicy: policy };
-  });
+/** Whether a request is for that page; every other answer keeps the policy that allows nothing. */
+export function isDocs(url: string): boolean {
+  return url.startsWith('/docs') && /^\/docs(\/|\?|$)/.test(url);
 }
 
 /** Puts the document together, once, and serves it: for programs at /openapi.json, for people at /docs. */

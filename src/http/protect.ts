@@ -1,12 +1,12 @@
-import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import underPressure from '@fastify/under-pressure';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { letDocsLoad } from '../docs/docs-page.js';
+import { docsPolicy, isDocs } from '../docs/docs-page.js';
 import type { Settings } from '../settings.js';
 import { Problem } from './problem.js';
 import { send } from './problem.filter.js';
+import { securityHeaders } from './security-headers.js';
 import { Traffic } from './traffic.js';
 
 /** To restart a process because it is busy makes the others busier; and now is when its figures are wanted. */
@@ -15,15 +15,10 @@ const alwaysAnswered = ['/health/live', '/metrics'];
 /** What stands before everything else: headers that browsers obey, and the door that closes when it is too much. */
 export async function protect(app: NestFastifyApplication, settings: Settings): Promise<void> {
   const server = app.getHttpAdapter().getInstance();
-  letDocsLoad(server);
-  await server.register(helmet, {
-    // Answers are JSON: nothing in them may be loaded, framed or guessed at. Pages have a policy of their own.
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
-    },
-    // TLS ends in front of this service, and so does what browsers should know about it.
-    strictTransportSecurity: false,
+  const [forAnswers, forDocs] = [securityHeaders(), securityHeaders(docsPolicy)];
+  server.addHook('onRequest', ({ url }, reply, done) => {
+    reply.headers(isDocs(url) ? forDocs : forAnswers);
+    done();
   });
   await server.register(underPressure, {
     maxEventLoopDelay: settings.eventLoopDelayMaxMs,

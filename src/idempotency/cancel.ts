@@ -6,6 +6,7 @@ import { Unavailable } from '../database/failures.js';
 import type { Settings } from '../settings.js';
 import type { KeyRow } from './claim.js';
 import { publish } from './events.js';
+import { mayBeFingerprint } from './fingerprint.js';
 import type { GroupCommit } from './group-commit.js';
 import { retryAfterSeconds } from './judge-repeat.js';
 import type { LookUp } from './look-up.js';
@@ -18,6 +19,8 @@ export type Cancellation =
   | { readonly kind: 'closed' }
   | { readonly kind: 'in_progress'; readonly retryAfterSeconds: number }
   | { readonly kind: 'already_completed'; readonly answer: Answer }
+  /** A fingerprint that nothing is known of. To close it would refuse that customer's equal payments for ever. */
+  | { readonly kind: 'unknown' }
   /** This customer has closed so many keys that were never used that no more are kept. */
   | { readonly kind: 'too_many'; readonly max: number };
 
@@ -45,6 +48,7 @@ const triesMax = 20;
 export async function cancelOperation(owner: Owner, means: Means): Promise<Cancellation> {
   for (let tries = 0; tries < triesMax; tries += 1) {
     const row = await means.lookUp.row(owner);
+    if (!row && mayBeFingerprint(owner.key)) return { kind: 'unknown' };
     const end = row ? await cancelKnown(owner, row, means) : await closeUnused(owner, means);
     if (end) return end;
   }

@@ -1,9 +1,9 @@
 import { Bug } from '../bug.js';
 import type { Settings } from '../settings.js';
-import type { Seat, Step } from './step.js';
+import type { PostponedBecause, Seat, Step } from './step.js';
 import { publish } from './events.js';
 import type { GroupCommit } from './group-commit.js';
-import type { Decision, Held, Outcome, Outside } from './operation.js';
+import type { Held, Outcome, Outside } from './operation.js';
 
 /** Held no longer, and not at its end: somebody else goes on, now or later. */
 export type Left = Seat & { readonly kind: 'postponed' | 'parked' | 'fenced' };
@@ -102,20 +102,25 @@ export class Drive {
     return {
       attempt,
       held,
-      waitMs: because => (signal.aborted ? 0 : this.waitMs(because, ageMs)),
+      waitMs: because => (signal.aborted ? 0 : this.waitMs(because, attempts, ageMs)),
       decide: (books, claim) => phase.record(books, claim, result),
     };
   }
 
   /**
-   * As long again as the operation is old, within bounds: that doubles, without a counter. Jittered, so that a
-   * backlog does not come back all at once. While the bank cannot be reached the bound is low, since asking in vain
-   * costs nothing then, and the backlog is to drain as soon as it can.
+   * - The other side could not be reached: as long again as the operation is old, up to a low bound. Asking in vain
+   *   costs nothing then, and the backlog is to drain as soon as it can.
+   * - It is at work on it: as long again as it has taken so far.
+   * - It was reached, and nothing is known: doubling with each such attempt.
+   *
+   * Jittered, so that a backlog does not come back all at once.
    */
-  private waitMs(because: (Decision & { kind: 'postpone' })['because'], ageMs: number): number {
+  private waitMs(because: PostponedBecause, attempts: number, ageMs: number): number {
     const { recoveryBackoffMs, recoveryBackoffMaxMs, outageBackoffMaxMs } = this.settings;
     const longest = because === 'not_sent' ? outageBackoffMaxMs : recoveryBackoffMaxMs;
-    return Math.min(Math.max(ageMs, recoveryBackoffMs), longest) * (0.5 + Math.random() / 2);
+    const ms =
+      because === 'unknown' ? recoveryBackoffMs * 2 ** (attempts - 1) : Math.max(ageMs, recoveryBackoffMs);
+    return Math.min(ms, longest) * (0.5 + Math.random() / 2);
   }
 }
 

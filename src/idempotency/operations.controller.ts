@@ -110,6 +110,8 @@ export class OperationsController {
             'retry-after': String(end.retryAfterSeconds),
           },
         });
+      case 'unknown':
+        throw new Problem('not_found', 'You have used no such key.');
       case 'too_many':
         throw new Problem('rate_limited', `At most ${end.max} keys may be closed that were never used.`, {
           headers: { 'retry-after': '30' },

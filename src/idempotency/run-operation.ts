@@ -186,7 +186,9 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
       const end = seat.kind === 'held' ? await this.driveUntil(began + firstMs, seat.held) : seat;
       if (end.kind === 'replayed' && !mayBeFingerprint(attempt.key)) this.finished.keep(attempt, end);
       if (end.kind !== 'in_progress' && end.kind !== 'left') return end;
-      if (await this.changesUntil(began + repeatMs, attempt)) continue;
+      // Whoever was taken over waits as a first caller would: somebody else is at work on it.
+      const waitMs = end.kind === 'left' && end.isFenced ? firstMs : repeatMs;
+      if (await this.changesUntil(began + waitMs, attempt)) continue;
       return end.kind === 'left' ? this.pending(attempt, end.retryAfterSeconds) : end;
     }
   }
@@ -213,16 +215,16 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
   }
 
   /** Drives, and waits for it no longer than `until`. It goes on when nobody waits any more. */
-  private async driveUntil(
-    until: number,
-    held: Held,
-  ): Promise<Outcome | { kind: 'left'; retryAfterSeconds: number }> {
+  private async driveUntil(until: number, held: Held): Promise<Outcome | StillOpen> {
     const driven = this.drive(held);
     const end = await within(until - performance.now(), driven);
     if (end && !isLeft(end)) return end;
-    if (end?.kind === 'postponed') return { kind: 'left', retryAfterSeconds: end.retryAfterSeconds };
+    const isFenced = end?.kind === 'fenced';
+    if (end?.kind === 'postponed')
+      return { kind: 'left', isFenced, retryAfterSeconds: end.retryAfterSeconds };
     // Parked, it may take long; else its end may come at any moment.
-    return { kind: 'left', retryAfterSeconds: end?.kind === 'parked' ? retryAfter.max : retryAfter.min };
+    const retryAfterSeconds = end?.kind === 'parked' ? retryAfter.max : retryAfter.min;
+    return { kind: 'left', isFenced, retryAfterSeconds };
   }
 
   /** @returns whether the operation has ended, or may be taken over, before `until` */
@@ -257,6 +259,13 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
 interface KeyGiven {
   readonly customerId: string;
   readonly key: string | null;
+}
+
+/** The caller's wait is over, or its holder has left it; it has not come to its end. */
+interface StillOpen {
+  readonly kind: 'left';
+  readonly isFenced: boolean;
+  readonly retryAfterSeconds: number;
 }
 
 interface Call<P extends Params> {

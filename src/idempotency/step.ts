@@ -14,7 +14,8 @@ export interface Step extends Underway {
   decide(books: Books, claim: Claim): Decision;
 }
 
-type PostponedBecause = (Decision & { kind: 'postpone' })['because'];
+/** Why a postponed operation has to wait. */
+export type PostponedBecause = (Decision & { kind: 'postpone' })['because'];
 
 /**
  * What becomes of a step in one transaction.

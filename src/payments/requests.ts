@@ -38,16 +38,20 @@ export class Requests {
         { field: 'rail', message: 'must be "ledger": no other bank is configured here' },
       ]);
     }
-    if (rail === 'bank') await this.refuseTooMany(customerId);
+    if (rail === 'bank') await this.refuseTooMany(customerId, key);
     const from = body.from ?? (await defaultAccount(this.dataSource, { customerId, currency, key }));
     const params = { from, to, amount, currency, rail, reference: body.reference ?? null };
     return this.engine.run(takePayment, { customerId, key }, { params, patience });
   }
 
   /** Each is a row that only its end frees. Roughly: those that arrive in this very moment are not counted. */
-  private async refuseTooMany(customerId: string): Promise<void> {
+  private async refuseTooMany(customerId: string, key: string | null): Promise<void> {
     const { unfinishedPerCustomerMax: max } = this.settings;
-    const [row] = await read<{ unfinished: string }>(this.dataSource, countUnfinished, [customerId, max]);
+    const [row] = await read<{ unfinished: string }>(this.dataSource, countUnfinished, [
+      customerId,
+      max,
+      key,
+    ]);
     if (Number(row?.unfinished) < max) return;
     throw new Problem('rate_limited', `At most ${max} payments through the bank may be on their way.`, {
       headers: { 'retry-after': '30' },
@@ -65,5 +69,8 @@ const countUnfinished: Statement = {
   name: 'count_unfinished_of_customer',
   text: `
     SELECT count(*) AS unfinished
-      FROM (SELECT FROM idempotency_keys WHERE customer_id = $1 AND locked_until IS NOT NULL LIMIT $2) AS one`,
+      FROM (SELECT FROM idempotency_keys WHERE customer_id = $1 AND locked_until IS NOT NULL
+               AND NOT EXISTS (SELECT FROM idempotency_keys WHERE customer_id = $1 AND key = $3)
+               AND NOT EXISTS (SELECT FROM payments WHERE customer_id = $1 AND idempotency_key = $3)
+             LIMIT $2) AS one`,
 };

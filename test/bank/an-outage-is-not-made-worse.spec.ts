@@ -125,26 +125,27 @@ describe('an outage is not made worse', () => {
   const inSeconds = (ms: number) => String(Math.round(ms / 1_000));
   const asDate = (ms: number) => new Date(Date.now() + ms).toUTCString();
   it.each([
-    ['seconds', inSeconds(1_000), 900, 1_400],
-    ['a date', asDate, 900, 2_600],
-    ['an hour, which is too long', inSeconds(3_600_000), 1_900, 2_600],
-  ] as const)('comes back when told to: %s', async (_, given, leastMs, mostMs) => {
+    ['seconds', inSeconds(1_000), 900],
+    ['a date', asDate, 900],
+    // Uncapped, it would outlast the call, which would then end as unknown.
+    ['an hour, which is too long', inSeconds(3_600_000), 1_900],
+  ] as const)('comes back when told to: %s', async (_, given, leastMs) => {
     const retryAfter = typeof given === 'string' ? given : given(2_000);
     bank.plan(says(429, error('too_many_requests'), { 'retry-after': retryAfter }));
     const client = clientFor(bank.url, { bankTimeoutMs: 5_000, bankBackoffMaxMs: 2_000 });
     const began = Date.now();
     expect((await pay(client, 'pay_1')).kind).toBe('done');
     expect(Date.now() - began).toBeGreaterThanOrEqual(leastMs);
-    expect(Date.now() - began).toBeLessThan(mostMs);
     await client.close();
   });
 
   it('does not begin a wait that outlasts the call', async () => {
     bank.usual = says(503, error('unavailable'), { 'retry-after': '60' });
     const client = clientFor(bank.url, { bankTimeoutMs: 1_000, bankBackoffMaxMs: 2_000 });
-    const began = Date.now();
-    expect((await pay(client, 'pay_1')).kind).toBe('unknown');
-    expect(Date.now() - began).toBeLessThan(300);
+    expect(await pay(client, 'pay_1')).toMatchObject({
+      kind: 'unknown',
+      reason: expect.stringContaining('no time left for another request') as unknown,
+    });
     await client.close();
   });
 });

@@ -42,9 +42,9 @@ describe('a holder that wakes up too late writes nothing', () => {
     const told = lane.pay(api, order);
     await api.faultPointReached();
 
-    const { status } = await wakeUpTooLate(api, order, () => told);
-    // It is not its own any more, and under way: nothing else would be true.
-    expect(status).toBe(202);
+    const answer = await wakeUpTooLate(api, order, () => untilFenced(api));
+    // It is not its own any more: its caller is told what the successor brought about.
+    expect([(await told).status, (await told).text]).toEqual([200, answer.text]);
   });
 
   it.each(places)('a completer that stood still %s', async (_, point, event) => {
@@ -55,8 +55,10 @@ describe('a holder that wakes up too late writes nothing', () => {
     sleeper = worker;
     await worker.faultPointReached();
 
-    const report = await wakeUpTooLate(worker, order, () => outputOf(worker));
-    expect(JSON.parse(report)).toMatchObject({ completer: { takenOver: 1, finished: 0, lost: 1 } });
+    await wakeUpTooLate(worker, order, () => outputOf(worker));
+    expect(JSON.parse(await outputOf(worker))).toMatchObject({
+      completer: { takenOver: 1, finished: 0, lost: 1 },
+    });
   });
 
   function newOrder(key: string): Order {
@@ -67,8 +69,12 @@ describe('a holder that wakes up too late writes nothing', () => {
     return { databaseUrl: lane.database.url, faultPoint, faultSignal: 'SIGSTOP' as const };
   }
 
-  /** @returns how the one that slept ends, having woken up while its successor is in the middle of it */
-  async function wakeUpTooLate<End>(woken: RealProcess, order: Order, end: () => Promise<End>): Promise<End> {
+  /** Wakes it while its successor is in the middle of it, until it has `noticed`. @returns the successor's answer */
+  async function wakeUpTooLate(
+    woken: RealProcess,
+    order: Order,
+    noticed: () => Promise<unknown>,
+  ): Promise<Answer> {
     await sleep(Number(shortPatience.LEASE_MS));
     const target = { at: 'before', method: 'GET', times: 1 };
     const { id } = (await lane.bank.control('POST', '/barriers', target)) as { id: string };
@@ -77,7 +83,7 @@ describe('a holder that wakes up too late writes nothing', () => {
     const before = await historyOf(lane.sql, order.key);
 
     woken.signal('SIGCONT');
-    const ended = await end();
+    await noticed();
     expect(await historyOf(lane.sql, order.key)).toEqual(before);
 
     await lane.bank.control('DELETE', `/barriers/${id}`);
@@ -85,7 +91,16 @@ describe('a holder that wakes up too late writes nothing', () => {
     expect(answer.status).toBe(200);
     expect((await lane.pay(lane.survivor, order)).text).toBe(answer.text);
     expect(await lane.violations()).toEqual([]);
-    return ended;
+    return answer;
+  }
+
+  /** It has tried to write, and nothing was written. */
+  async function untilFenced({ url }: ApiProcess): Promise<void> {
+    let metrics = '';
+    while (!/^paysam_fenced_total\S* 1$/m.test(metrics)) {
+      await sleep(20);
+      metrics = await fetch(`${url}/metrics`).then(answer => answer.text());
+    }
   }
 
   /** What it says when it is done. */

@@ -59,7 +59,7 @@ let clones = 0;
 export async function createDatabase(): Promise<Database> {
   const serverUrl = setByGlobalSetup('TEST_SERVER_URL');
   const template = setByGlobalSetup('TEST_TEMPLATE');
-  const name = `${template}_${process.pid}_${++clones}`;
+  const name = `${template}_${process.pid}_${++clones}_${randomBytes(3).toString('hex')}`;
   await asAdmin(
     serverUrl,
     'CREATE DATABASE ' + escapeIdentifier(name) + ' TEMPLATE ' + escapeIdentifier(template),

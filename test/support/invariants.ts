@@ -49,7 +49,10 @@ export function checkOnePaymentPerKey(sql: Sql): Promise<Violation[]> {
         SELECT customer_id, idempotency_key, count(*) AS payments
         FROM payments GROUP BY customer_id, idempotency_key),
       answered AS (
-        SELECT customer_id, key AS idempotency_key, response_status,
+        SELECT customer_id, response_status,
+          -- A key that is a fingerprint is remembered together with the moment at which its window opened.
+          CASE WHEN window_ms IS NULL THEN key
+            ELSE key || '_' || (extract(epoch FROM created_at) * 1000)::bigint END AS idempotency_key,
           response_body::jsonb AS body,
           CASE response_status WHEN 200 THEN 'succeeded' ELSE 'declined' END AS status
         FROM idempotency_keys WHERE operation = 'payment' AND recovery_point = 'finished'),

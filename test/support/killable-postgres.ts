@@ -91,26 +91,31 @@ export class KillablePostgres {
   /** @returns how long it took until it could be asked something, in milliseconds */
   async start(): Promise<number> {
     const began = performance.now();
-    const { account, cluster, log } = this.home;
+    let server = (this.server = this.launch());
+    while (!(await this.sql('SELECT').then(isTrue, isFalse))) {
+      if (performance.now() - began > patienceMs) {
+        throw new Error(`the server did not start:\n${readFileSync(this.home.log, 'utf8').slice(-2_000)}`);
+      }
+      // Processes that were killed a moment ago may still hold the old memory. It refuses then, and rightly.
+      if (hasEnded(server)) server = this.server = this.launch();
+      await sleep(10);
+    }
+    return performance.now() - began;
+  }
+
+  private launch(): ChildProcess {
+    const { account, cluster, folder, log } = this.home;
     const logFile = openSync(log, 'a');
     const server = spawn(join(this.binaries.folder, 'postgres'), ['-D', cluster], {
       ...(account && { uid: account.uid, gid: account.gid }),
-      cwd: this.home.folder,
+      cwd: folder,
       env: { ...process.env, LC_ALL: 'C' },
       stdio: ['ignore', logFile, logFile],
       // Ctrl-C is for Jest, which then ends it in good order.
       detached: true,
     });
     closeSync(logFile);
-    this.server = server;
-    while (!(await this.sql('SELECT').then(isTrue, isFalse))) {
-      const hasEnded = server.exitCode !== null || server.signalCode !== null;
-      if (hasEnded || performance.now() - began > patienceMs) {
-        throw new Error(`the server did not start:\n${readFileSync(log, 'utf8').slice(-2_000)}`);
-      }
-      await sleep(10);
-    }
-    return performance.now() - began;
+    return server;
   }
 
   /**
@@ -121,7 +126,7 @@ export class KillablePostgres {
    */
   async kill(): Promise<number> {
     const { server } = this;
-    if (server?.pid === undefined) throw new Error('it does not run');
+    if (server?.pid === undefined || hasEnded(server)) throw new Error('it does not run');
     const gone = once(server, 'exit');
     server.kill('SIGSTOP');
     const children = childrenOf(server.pid);
@@ -134,7 +139,7 @@ export class KillablePostgres {
   /** A signal to the postmaster: SIGINT is a fast shutdown, SIGQUIT one at once, to be recovered from. */
   async shutDown(signal: 'SIGINT' | 'SIGQUIT'): Promise<void> {
     const { server } = this;
-    if (!server || server.exitCode !== null || server.signalCode !== null) return;
+    if (!server || hasEnded(server)) return;
     const gone = once(server, 'exit');
     server.kill(signal);
     await gone;
@@ -167,6 +172,10 @@ function makeFolder() {
   const home = findHome(folder);
   makeHome(home);
   return { folder, home };
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }
 
 const isTrue = () => true;
