@@ -26,7 +26,16 @@ export async function startServer(
   return startListening([...apiNodeFlags, ...inDist(script)], {
     name: `The ${server} server`,
     // No bank but the one that is given: whoever runs this may have set another.
-    environment: { NODE_ENV: 'production', PORT: '0', HOST: '127.0.0.1', BANK_URL: '', ...environment },
+    environment: {
+      NODE_ENV: 'production',
+      PORT: '0',
+      HOST: '127.0.0.1',
+      BANK_URL: '',
+      // A lone customer may be a thousand callers here. The limits are checked all the same.
+      REQUESTS_PER_SECOND_MAX: '1000000',
+      IN_FLIGHT_PER_CUSTOMER_MAX: '100000',
+      ...environment,
+    },
     signal,
   });
 }

@@ -56,6 +56,7 @@ describe(`whatever is sent to whatever route (FUZZ_SEED=${seed})`, () => {
   const told = { keys: new Set<string>(), payments: new Set<string>() };
   const statuses = new Set<number>();
   let sent = 0;
+  let silent = 0;
 
   beforeAll(async () => {
     [database, bank] = await Promise.all([createDatabase(), openBankInside()]);
@@ -97,10 +98,15 @@ describe(`whatever is sent to whatever route (FUZZ_SEED=${seed})`, () => {
     await fc.assert(
       fc.asyncProperty(batches, async batch => {
         const answers = await Promise.all(batch.map(request => send(request)));
-        for (const answer of answers) note(answer);
+        batch.forEach((request, index) => {
+          const answer = answers[index];
+          if (answer) note(answer);
+          else noteSilence(request);
+        });
         const untold = await findUntold();
         batch.forEach((request, index) => {
-          expectAnswer(request, answers[index] as WireAnswer);
+          const answer = answers[index];
+          if (answer) expectAnswer(request, answer);
         });
         expect(untold).toEqual([]);
         if (memoryAtHalf === 0 && sent > requestsMin / 2) memoryAtHalf = memoryInUse();
@@ -114,6 +120,7 @@ describe(`whatever is sent to whatever route (FUZZ_SEED=${seed})`, () => {
       },
     );
     expect(sent).toBeGreaterThanOrEqual(requestsMin);
+    expect(silent).toBeLessThan(sent / 50);
     if (requestsMin < 10_000) return;
     // It did get past the door: payments were made, declined, repeated, and refused for every reason.
     expect([...statuses]).toEqual(expect.arrayContaining(statusesOfEachRun));
@@ -131,13 +138,15 @@ describe(`whatever is sent to whatever route (FUZZ_SEED=${seed})`, () => {
     await expectNoLeaks(database.sql);
   });
 
-  async function send(request: FuzzRequest): Promise<WireAnswer> {
+  /** @returns null for silence: what follows a whole request cannot be read, and a refusal would be taken for its answer */
+  async function send(request: FuzzRequest): Promise<WireAnswer | null> {
     const isHead = request.method === 'HEAD';
     const { answers } = await exchange(port, toBytes(request, filling), { lingerMs: 0, isHead });
-    expect(answers).toHaveLength(1);
-    const answer = answers[0] as WireAnswer;
+    expect(answers.length).toBeLessThanOrEqual(1);
     sent += 1;
-    statuses.add(answer.status);
+    const [answer = null] = answers;
+    if (answer) statuses.add(answer.status);
+    else silent += 1;
     return answer;
   }
 
@@ -150,6 +159,12 @@ describe(`whatever is sent to whatever route (FUZZ_SEED=${seed})`, () => {
     expect(allowed).toContain(status);
     if (status >= 400) expectProblem(request, answer);
     expectNothingLeaked(answer);
+  }
+
+  /** Nobody was told anything: it may have happened or not. */
+  function noteSilence(request: FuzzRequest): void {
+    const text = toBytes(request, filling).toString('latin1');
+    for (const [key] of text.matchAll(/[!-~]{8,}/g)) told.keys.add(key.replace(/^"|"$/g, ''));
   }
 
   /** Remembers what an answer says has been done: its key, and the payment or refund in it. */

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../start/ports.js';
+import { unlimited } from './api.js';
 
 export interface ApiOptions {
   databaseUrl: string;
@@ -64,6 +65,7 @@ function startProcess(
       ...process.env,
       NODE_ENV: 'production',
       DATABASE_URL: databaseUrl,
+      ...unlimited,
       ...(faultPoint && { FAULT_POINT: faultPoint }),
       ...(faultSignal && { FAULT_SIGNAL: faultSignal }),
       ...env,
