@@ -8,6 +8,7 @@ import { dataSourceOptions } from '../../src/data-source.js';
 import { ApiKeys } from '../../src/http/api-keys.js';
 import { AuthenticationGuard } from '../../src/http/authentication.guard.js';
 import { createServer } from '../../src/http/server.js';
+import { Traffic } from '../../src/http/traffic.js';
 import { readSettings, Settings } from '../../src/settings.js';
 import { MetricsController } from '../../src/telemetry/metrics.controller.js';
 import { Telemetry } from '../../src/telemetry/telemetry.js';
@@ -41,6 +42,7 @@ export async function listen(databaseUrl: string, env: Record<string, string> = 
         { provide: Settings, useValue: settings },
         ApiKeys,
         AuthenticationGuard,
+        { provide: Traffic, useValue: new Traffic(settings) },
         {
           provide: Telemetry,
           useFactory: (dataSource: DataSource) => new Telemetry(dataSource, log),
