@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
@@ -17,6 +18,7 @@ const singleHeaders = ['host', 'authorization', 'content-type', 'content-length'
  * in the same words as everywhere.
  */
 export function createServer(settings: Settings): FastifyAdapter {
+  const unanswered = new Set<IncomingMessage>();
   const adapter = new FastifyAdapter({
     bodyLimit: settings.bodyBytesMax,
     requestTimeout: settings.requestTimeoutMs,
@@ -38,13 +40,17 @@ export function createServer(settings: Settings): FastifyAdapter {
       send(reply, toProblem(error, settings));
     },
     clientErrorHandler: (error: ClientError, socket: Socket) => {
-      refuseUnreadable(error, socket, settings);
+      refuseUnreadable(error, socket, { settings, unanswered });
     },
   });
 
   const server = adapter.getInstance<FastifyInstance>();
   // Node cuts the list of headers at a limit, silently on some versions; ours is checked and told.
   server.server.maxHeadersCount = 0;
+  server.server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    unanswered.add(request);
+    response.once('close', () => unanswered.delete(request));
+  });
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body);
@@ -115,8 +121,14 @@ function hasBody({ headers }: FastifyRequest): boolean {
 type ClientError = Error & { code?: string };
 
 /** Bytes that are no HTTP, or too slow: there is no request to answer, only a socket. */
-function refuseUnreadable(error: ClientError, socket: Socket, settings: Settings): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
+function refuseUnreadable(
+  error: ClientError,
+  socket: Socket,
+  { settings, unanswered }: { settings: Settings; unanswered: ReadonlySet<IncomingMessage> },
+): void {
+  // A whole request on this connection is still being answered: a refusal would be taken for its answer. Silence is not.
+  const isAnswering = [...unanswered].some(request => request.socket === socket && request.complete);
+  if (!socket.writable || error.code === 'ECONNRESET' || isAnswering) {
     socket.destroy();
     return;
   }
