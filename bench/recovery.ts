@@ -49,7 +49,7 @@ const hasty = {
  * inside. `outageSeconds` later the bank answers again, and the clock starts.
  *
  * Without an outage what is measured is the completer's work. During an outage it takes up payments in vain, and each
- * of them then waits as long again as it is old: that wait is measured as well, and the break of the circuit, and the
+ * of them then waits, longer each time: that wait is measured as well, and the break of the circuit, and the
  * requests that were swallowed, until our time-out. Not in it: the lease of the dead process, 30 s as shipped.
  */
 export async function measureRecovery(

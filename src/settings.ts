@@ -167,8 +167,11 @@ export class Settings {
   /** How long the first caller of a bank payment is kept waiting for its end before it is told 202. */
   @IsInt() @Min(0) @Max(30_000) callerWaitMs: number = 10_000;
 
-  /** Bank payments on their way in this process. Beyond, 503 at once: each holds about 20 kB of memory. */
-  @IsInt() @Min(1) inFlightMax: number = 5_000;
+  /**
+   * Bank payments on their way in this process. Beyond, 503 at once: a thousand of them, callers and connections
+   * included, were measured at 76 MiB (docs/bench.md), and the process has 256.
+   */
+  @IsInt() @Min(1) inFlightMax: number = 2_000;
 
   /** Where completer, reaper and reconciler run: inside this API, or elsewhere, in `src/worker.ts` alone. */
   @IsIn(['inside', 'elsewhere']) workers: string = 'inside';

@@ -183,7 +183,7 @@ function recordSent(books: Books, claim: Claim<PaymentParams>, answer: BankAnswe
 
 /** A bank accepts first, and settles, or sends the money back, a while later. */
 function askWhetherSettled({ bank }: BankRail, held: Held<PaymentParams>, signal: AbortSignal) {
-  return bank.settlement(orderOf(held), held.state.bank_transfer_id ?? '', { signal });
+  return bank.settlement(orderOf(held), remembered(held.state, 'bank_transfer_id'), { signal });
 }
 
 /** The end: the promise to the bank is kept, or taken back. Only a yes or a no of the bank's gets here. */
@@ -208,7 +208,7 @@ function recordSettled(books: Books, claim: Claim<PaymentParams>, answer: BankAn
   if (status === 'returned') return release(books, claim, 'The other bank sent the money back.');
   payment.status = 'succeeded';
   payment.completedAt = claim.at;
-  books.postReserved(transferOf(payment, claim.state.transfer_id));
+  books.postReserved(transferOf(payment, remembered(claim.state, 'transfer_id')));
   return finish(payment);
 }
 
@@ -216,7 +216,7 @@ function recordSettled(books: Books, claim: Claim<PaymentParams>, answer: BankAn
 function release(books: Books, claim: Claim<PaymentParams>, why: string): Decision {
   const payment = reservedPayment(books, claim);
   payment.completedAt = claim.at;
-  books.voidReserved(transferOf(payment, claim.state.transfer_id));
+  books.voidReserved(transferOf(payment, remembered(claim.state, 'transfer_id')));
   return declined(payment, 'declined_by_bank', why);
 }
 
@@ -225,7 +225,7 @@ function cancel(books: Books, claim: Claim<PaymentParams>): Decision {
   const payment = reservedPayment(books, claim);
   payment.status = 'cancelled';
   payment.completedAt = claim.at;
-  books.voidReserved(transferOf(payment, claim.state.transfer_id));
+  books.voidReserved(transferOf(payment, remembered(claim.state, 'transfer_id')));
   return { kind: 'cancel' };
 }
 
@@ -242,15 +242,14 @@ function declined(payment: Payment, code: 'insufficient_funds' | 'declined_by_ba
 
 /** The payment that `open` entered, locked, and about to be changed. */
 function reservedPayment(books: Books, { attempt, state }: Claim<PaymentParams>): Payment {
-  const payment = books.payment({ customerId: attempt.customerId, id: state.payment_id ?? '' });
+  const payment = books.payment({ customerId: attempt.customerId, id: remembered(state, 'payment_id') });
   if (payment?.status !== 'pending') throw new Bug('PS-401', 'a payment under way is not pending');
   books.change(payment);
   return payment;
 }
 
 /** Double entry: what the payer loses, the payee gains, or the account that stands for the other bank. */
-function transferOf(payment: Payment, id: string | undefined): Transfer {
-  if (id === undefined) throw new Bug('PS-402', 'a payment under way has lost its transfer');
+function transferOf(payment: Payment, id: string): Transfer {
   const { customerId, fromAccountId, toAccountId, currency, amount, rail } = payment;
   return {
     id,
@@ -268,9 +267,15 @@ function transferOf(payment: Payment, id: string | undefined): Transfer {
 
 /** The reference is the payment's own id: chosen once, in the transaction that opened it. Never the caller's key. */
 function orderOf({ attempt: { params }, state }: Held<PaymentParams>): BankOrder {
-  const { payment_id: reference } = state;
-  if (reference === undefined) throw new Bug('PS-403', 'a payment under way has lost its id');
-  return { reference, amount: BigInt(params.amount), currency: params.currency, creditor: params.to };
+  const { to: creditor, amount, currency } = params;
+  return { reference: remembered(state, 'payment_id'), amount: BigInt(amount), currency, creditor };
+}
+
+/** What an earlier phase has put there, in the transaction that reached its recovery point. */
+function remembered(state: State, name: string): string {
+  const value = state[name];
+  if (value === undefined) throw new Bug('PS-402', `a payment under way has lost its ${name}`);
+  return value;
 }
 
 /**
