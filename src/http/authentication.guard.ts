@@ -41,7 +41,7 @@ export class AuthenticationGuard implements CanActivate {
       );
     }
     request.caller = caller;
-    await this.traffic.admit(request, http.getResponse<FastifyReply>(), caller.customerId);
+    await this.traffic.admit(request, http.getResponse<FastifyReply>(), caller);
     return true;
   }
 }

@@ -71,8 +71,8 @@ function refuseDropped(
 ): void {
   const dropped = sent.flatMap(([name, inside]) => {
     if (!Object.hasOwn(valid, name)) return [name];
-    const left = new Set(namesIn(valid[name]));
-    return inside.filter(each => !left.has(each)).map(each => `${name}.${each}`);
+    const member = valid[name] as object;
+    return inside.filter(each => !Object.hasOwn(member, each)).map(each => `${name}.${each}`);
   });
   const errors = dropped.slice(0, errorsNamedMax).map(field => ({ field, message: memberUnknown }));
   if (errors.length > 0) throw Problem.invalid(errors);

@@ -15,6 +15,8 @@ export interface Caller {
 
 export interface AuthenticatedRequest extends FastifyRequest {
   caller?: Caller;
+  /** The customer among whose requests in flight this one is counted. */
+  countedFor?: string | undefined;
 }
 
 export const scopeNeeded = 'scope-needed';

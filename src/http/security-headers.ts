@@ -7,8 +7,9 @@ type Policy = Record<string, string[]>;
 const nothing: Policy = { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] };
 
 /**
- * The headers that browsers obey, as helmet would set them with `policy`. They are the same for every answer, so they
- * are asked for once: helmet puts them together for each request, which a replay would feel.
+ * The headers that browsers obey, as helmet would set them with `directives`. They are the same for every answer, so
+ * they are asked for once: helmet puts them together for each request, which a replay would feel. So would it the
+ * headers for browsers long gone and for windows that open windows: they are left out.
  */
 export function securityHeaders(directives: Policy = nothing): Record<string, string> {
   const headers: Record<string, string> = {};
@@ -22,6 +23,12 @@ export function securityHeaders(directives: Policy = nothing): Record<string, st
     contentSecurityPolicy: { useDefaults: false, directives },
     // TLS ends in front of this service, and so does what browsers should know about it.
     strictTransportSecurity: false,
+    crossOriginOpenerPolicy: false,
+    originAgentCluster: false,
+    xDnsPrefetchControl: false,
+    xDownloadOptions: false,
+    xPermittedCrossDomainPolicies: false,
+    xXssProtection: false,
   })({} as IncomingMessage, response as unknown as ServerResponse, () => undefined);
   return headers;
 }

@@ -1,6 +1,6 @@
 import { type FastifyInstance, type FastifyReply } from 'fastify';
 import { Settings } from '../settings.js';
-import type { AuthenticatedRequest } from './caller.js';
+import type { AuthenticatedRequest, Caller } from './caller.js';
 import { Problem } from './problem.js';
 
 type Check = ReturnType<FastifyInstance['createRateLimit']>;
@@ -12,7 +12,7 @@ type Check = ReturnType<FastifyInstance['createRateLimit']>;
  * Not promised: a limit over all processes. Each has its own, and so have the customers more with each process.
  */
 export class Traffic {
-  private readonly inFlight = new Map<string, Set<AuthenticatedRequest>>();
+  private readonly inFlight = new Map<string, number>();
   private check: Check | undefined;
 
   constructor(private readonly settings: Settings) {}
@@ -24,10 +24,15 @@ export class Traffic {
       timeWindow: 1_000,
       keyGenerator: request => (request as AuthenticatedRequest).caller?.customerId ?? '',
     });
+    // Every answer passes here, also one whose caller has hung up: what it asked for took its place until now.
+    server.addHook('onSend', (request: AuthenticatedRequest, _reply, _payload, done) => {
+      this.release(request);
+      done();
+    });
   }
 
-  /** Lets a request of a known caller in, and counts it until its answer is through. @throws Problem rate_limited */
-  async admit(request: AuthenticatedRequest, reply: FastifyReply, customerId: string): Promise<void> {
+  /** Lets a request of a known caller in, and counts it until its answer is there. @throws Problem rate_limited */
+  async admit(request: AuthenticatedRequest, reply: FastifyReply, { customerId }: Caller): Promise<void> {
     const limit = await this.check?.(request);
     if (limit && !limit.isAllowed) {
       const { max, remaining, ttlInSeconds: seconds } = limit;
@@ -35,23 +40,22 @@ export class Traffic {
       if (limit.isExceeded) throw tooMuch(`At most ${max} requests a second are taken.`, seconds);
     }
     const { inFlightPerCustomerMax } = this.settings;
-    const own = this.inFlight.get(customerId) ?? new Set();
-    if (own.size >= inFlightPerCustomerMax) forgetThoseWhoLeft(own);
-    if (own.size >= inFlightPerCustomerMax) {
+    const atOnce = this.inFlight.get(customerId) ?? 0;
+    if (atOnce >= inFlightPerCustomerMax) {
       throw tooMuch(`At most ${inFlightPerCustomerMax} requests are taken at once.`, 1);
     }
-    this.inFlight.set(customerId, own.add(request));
-    // Also when the caller hangs up; what it asked for goes on, and has its own bounds.
-    reply.raw.once('close', () => {
-      own.delete(request);
-      if (own.size === 0 && this.inFlight.get(customerId) === own) this.inFlight.delete(customerId);
-    });
+    this.inFlight.set(customerId, atOnce + 1);
+    request.countedFor = customerId;
   }
-}
 
-/** An answer that was never begun does not tell that its caller hung up: its connection does. */
-function forgetThoseWhoLeft(requests: Set<AuthenticatedRequest>): void {
-  for (const request of requests) if (request.raw.socket.destroyed) requests.delete(request);
+  private release(request: AuthenticatedRequest): void {
+    const { countedFor } = request;
+    if (countedFor === undefined) return;
+    request.countedFor = undefined;
+    const left = (this.inFlight.get(countedFor) ?? 1) - 1;
+    if (left > 0) this.inFlight.set(countedFor, left);
+    else this.inFlight.delete(countedFor);
+  }
 }
 
 function tooMuch(detail: string, retryAfterSeconds: number): Problem {
