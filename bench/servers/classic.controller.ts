@@ -7,6 +7,7 @@ import { Problem } from '../../src/http/problem.js';
 import { fingerprint, fingerprintVersion } from '../../src/idempotency/fingerprint.js';
 import { IdempotencyInterceptor, IdempotencyKeyOf } from '../../src/idempotency/idempotency.interceptor.js';
 import type { Outcome } from '../../src/idempotency/operation.js';
+import type { Answered } from '../../src/idempotency/tell.js';
 import { PaymentBody } from '../../src/payments/payment-body.js';
 import { paymentToJson } from '../../src/payments/payment.entity.js';
 import { Settings } from '../../src/settings.js';
@@ -28,7 +29,7 @@ export class ClassicController {
     @CallerOf() { customerId }: Caller,
     @IdempotencyKeyOf() key: string,
     @Body() body: PaymentBody,
-  ): Promise<Outcome> {
+  ): Promise<Answered> {
     const { from = null, to, amount, currency, reference = null } = body;
     const params = { from, to, amount, currency, rail: 'ledger', reference };
     const print = fingerprint('payment', params);
@@ -41,7 +42,7 @@ export class ClassicController {
          RETURNING expires_at`,
         [customerId, key, print, fingerprintVersion, params, uuid(), this.settings.answerRetentionMs],
       );
-      if (!claim) return replay(tx, { customerId, key, print });
+      if (!claim) return { key, outcome: await replay(tx, { customerId, key, print }) };
 
       const payment = await makePayment(tx, { customerId, key, body });
       const answer = { status: 200, body: JSON.stringify(paymentToJson(payment)) } as const;
@@ -51,7 +52,7 @@ export class ClassicController {
           WHERE customer_id = $1 AND key = $2`,
         [customerId, key, answer.status, answer.body],
       );
-      return { kind: 'completed', answer, expiresAt: claim.expires_at };
+      return { key, outcome: { kind: 'completed', answer, expiresAt: claim.expires_at } };
     });
   }
 }

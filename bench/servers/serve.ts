@@ -9,15 +9,17 @@ import { ApiKeys } from '../../src/http/api-keys.js';
 import { AuthenticationGuard } from '../../src/http/authentication.guard.js';
 import { BodyPipe } from '../../src/http/body.pipe.js';
 import { ProblemFilter } from '../../src/http/problem.filter.js';
+import { protect } from '../../src/http/protect.js';
 import { createServer } from '../../src/http/server.js';
+import { Traffic } from '../../src/http/traffic.js';
 import { readSettings, Settings } from '../../src/settings.js';
 import { BareController } from './bare.controller.js';
 import { ClassicController } from './classic.controller.js';
 import { NaiveController } from './naive.controller.js';
 
 /**
- * What the real service is compared with: the same Fastify, the same validation, the same authentication, the
- * same pool and settings. Only the controller differs.
+ * What the real service is compared with: the same Fastify, the same validation, the same authentication and
+ * limits, the same pool and settings. Only the controller differs.
  */
 @Module({})
 class ComparedModule {
@@ -36,6 +38,7 @@ class ComparedModule {
           useFactory: () => new ProblemFilter(pino({ level: settings.logLevel }), settings),
         },
         { provide: APP_PIPE, useClass: BodyPipe },
+        { provide: Traffic, useFactory: () => new Traffic(settings) },
         ...(usesDatabase ? [ApiKeys, AuthenticationGuard] : []),
       ],
     };
@@ -59,6 +62,7 @@ const app = await NestFactory.create<NestFastifyApplication>(
   createServer(settings),
   { bodyParser: false, logger: ['error', 'fatal'] },
 );
+await protect(app, settings);
 await app.listen(settings.port, settings.host);
 console.log(`${name} listens on ${await app.getUrl()}`);
 

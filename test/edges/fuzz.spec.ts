@@ -120,7 +120,9 @@ describe(`whatever is sent to whatever route (FUZZ_SEED=${seed})`, () => {
     if (requestsMin < 10_000) return;
     // It did get past the door: payments were made, declined, repeated, and refused for every reason.
     expect([...statuses]).toEqual(expect.arrayContaining(statusesOfEachRun));
-    expect(memoryInUse() - memoryAtHalf).toBeLessThan(memoryGrowthMax);
+    expect(await memoryOnceQuiet(memoryAtHalf + memoryGrowthMax)).toBeLessThan(
+      memoryAtHalf + memoryGrowthMax,
+    );
   }, 300_000);
 
   it('leaves the process as healthy as it was, and the books in order', async () => {
@@ -201,6 +203,13 @@ describe(`whatever is sent to whatever route (FUZZ_SEED=${seed})`, () => {
     // What fast-check tries next, to find the request that did it, must not be blamed for what is there now.
     for (const { key } of untold) told.keys.add(key);
     return [...untold, ...calls];
+  }
+
+  /** Connections that are going down still hold their buffers: what stays above `enough` for five seconds is a leak. */
+  async function memoryOnceQuiet(enough: number): Promise<number> {
+    await untilAllHaveEnded();
+    for (let looks = 0; looks < 10 && memoryInUse() >= enough; looks += 1) await sleep(500);
+    return memoryInUse();
   }
 
   async function untilAllHaveEnded(): Promise<void> {
