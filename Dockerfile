@@ -4,9 +4,10 @@
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --ignore-scripts
+COPY client/package.json client/
+RUN npm ci --ignore-scripts --workspaces=false
 COPY . .
-RUN node_modules/.bin/nest build && npm prune --omit=dev --ignore-scripts
+RUN node_modules/.bin/nest build && npm prune --omit=dev --ignore-scripts --workspaces=false
 
 # docker build --target bank: needs nothing but Node. Its books are in /books, to be mounted.
 FROM node:24-slim AS bank
