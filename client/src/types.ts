@@ -51,20 +51,32 @@ export interface Refund extends Movement {
 export interface Operation {
   readonly key: string;
   readonly object: 'operation';
-  readonly operation: 'payment' | 'refund';
+  /** Null for a key that was closed before it was ever used. */
+  readonly operation: 'payment' | 'refund' | null;
   readonly state: 'in_progress' | 'completed' | 'cancelled' | 'parked';
   readonly recovery_point: string;
-  readonly attempts: number;
-  readonly duplicates: number;
-  readonly first_seen_at: string;
-  readonly last_seen_at: string;
-  readonly expires_at: string;
+  /** This and the next three are null once only the payment itself remembers the key. */
+  readonly attempts: number | null;
+  readonly duplicates: number | null;
+  readonly first_seen_at: string | null;
+  readonly last_seen_at: string | null;
+  /** When the stored answer may go; null for a key that was cancelled, which stays closed for ever. */
+  readonly expires_at: string | null;
   /** Seconds after which to ask again; null once there is nothing to wait for. */
   readonly retry_after: number | null;
-  readonly request: Readonly<Record<string, unknown>>;
+  readonly request: Readonly<Record<string, unknown>> | null;
   /** The stored answer; its body is the text that was sent, byte for byte. */
   readonly response: { readonly status: number; readonly body: string } | null;
 }
+
+/** What became of a wish to cancel. */
+export type Cancellation =
+  | { readonly kind: 'cancelled'; readonly operation: Operation }
+  /** Too late: this is the answer that the operation came to. */
+  | {
+      readonly kind: 'already_completed';
+      readonly response: { readonly status: number; readonly body: string };
+    };
 
 export interface Account {
   readonly id: string;
