@@ -5,25 +5,11 @@
  * The chance is never taken from a `Clock`: simulations repeat theirs, and a repeated key is somebody else's payment.
  */
 export function newKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  let time = Date.now();
-  for (let index = 5; index >= 0; index -= 1) {
-    bytes[index] = time % 256;
-    time = Math.floor(time / 256);
-  }
-  // Version 7, variant 2.
-  bytes[6] = 0x70 | ((bytes[6] ?? 0) & 0x0f);
-  bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f);
-  let key = '';
-  bytes.forEach((byte, index) => {
-    const isGroup = index === 4 || index === 6 || index === 8 || index === 10;
-    key += `${isGroup ? '-' : ''}${hex[byte] ?? ''}`;
-  });
-  return key;
+  const time = Date.now().toString(16).padStart(12, '0');
+  // Version and variant aside, a UUIDv4 is chance: behind its version, 74 bits of it, and the variant in its place.
+  const chance = crypto.randomUUID().slice(15);
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${chance}`;
 }
-
-/** All bytes, written once: a key is made for every payment. */
-const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /**
  * The caller's own key, if it is one: 1 to 255 visible ASCII characters, no comma. It is never trimmed, shortened or
