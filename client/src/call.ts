@@ -10,6 +10,7 @@ import type { RetryBudget } from './policy/retry-budget.js';
 import { attemptTimeoutMs, nextStep, type RetryLimits } from './policy/retry-policy.js';
 import type { ApiRequest } from './request.js';
 import { teller, type Tell } from './teller.js';
+import type { Turns } from './turns.js';
 import type { Result } from './types.js';
 
 /** What calls are made with. All calls of one `PaySam` share it. */
@@ -22,6 +23,7 @@ export interface Means {
   readonly backoff: Backoff;
   readonly budget: RetryBudget;
   readonly breaker: CircuitBreaker | undefined;
+  readonly turns: Turns;
   readonly onEvent: ((event: ClientEvent) => void) | undefined;
 }
 
@@ -93,27 +95,35 @@ async function sendUntilOver<T>(
   { limits, signal, began, tell }: Patience & { began: number; tell: Tell },
   means: Means,
 ): Promise<Over<T>> {
-  const { clock, backoff, budget, breaker } = means;
+  const { clock, backoff, budget, breaker, turns } = means;
   const attempts: Attempted<T>[] = [];
   let lastCost = 0;
   let drawnMs = 0;
 
   for (;;) {
-    // The wait may have taken longer than it should, and everything else may have changed meanwhile.
-    const timeoutMs = attemptTimeoutMs(limits, clock.now() - began);
-    if (signal?.aborted) return giveUp('aborted');
-    if (timeoutMs === 0) return giveUp('deadline');
-    const pass = breaker ? breaker.enter(clock.now()) : 0;
-    if (pass === null) return giveUp('circuit_open');
-
+    const hasTurn = await turns.begin(limits.deadlineMs - (clock.now() - began), signal);
+    if (!hasTurn) return giveUp(signal?.aborted ? 'aborted' : 'deadline');
     const number = attempts.length + 1;
-    const sentAt = clock.now();
-    tell({ type: 'attempt', attempt: number, method: request.method, path: request.path });
-    const attempted = await attempt(request, { ...means, timeoutMs, signal });
+    let sentAt: number;
+    let attempted: Attempted<T>;
+    try {
+      // The waits may have taken longer than they should, and everything else may have changed meanwhile.
+      sentAt = clock.now();
+      const timeoutMs = attemptTimeoutMs(limits, sentAt - began);
+      if (signal?.aborted) return giveUp('aborted');
+      if (timeoutMs === 0) return giveUp('deadline');
+      const pass = breaker ? breaker.enter(sentAt) : 0;
+      if (pass === null) return giveUp('circuit_open');
+
+      tell({ type: 'attempt', attempt: number, method: request.method, path: request.path });
+      attempted = await attempt(request, { ...means, timeoutMs, signal });
+      breaker?.leave(pass, attempted.exchange, clock.now());
+    } finally {
+      turns.end();
+    }
     const { exchange, headers } = attempted;
     const now = clock.now();
     attempts.push(attempted);
-    breaker?.leave(pass, exchange, now);
     tell({
       type: 'exchange',
       attempt: number,
@@ -152,8 +162,9 @@ async function sendUntilOver<T>(
 
 /**
  * Closes the entry of a call whose outcome is known. That it could not be closed is no harm where the server will only
- * say the same again. But what has not been done would then be done after all, by the next `resume()`, when the caller
- * may have paid with another key: so nobody may be told yet that it was not done.
+ * say the same again. But what has not been done could then be done after all, by the next `resume()`, when the caller
+ * may have paid with another key: so nobody may be told yet that it was not done. Nor where a `resume()`, of whichever
+ * process, has been faster, and has sent the entry while this call could not.
  */
 async function forget<T>(
   request: ApiRequest<T>,
@@ -161,10 +172,13 @@ async function forget<T>(
   { memory, over, patience, means }: { memory: Memory; over: Over<T>; patience: Patience; means: Means },
 ): Promise<Ending<T>> {
   const { entry } = request;
-  const isOurs = memory.isFirst || patience.isResumed === true;
-  if (!entry || !means.journal || 'failure' in memory || !isSettled(ending, isOurs)) return ending;
+  const { journal } = means;
+  const isResumed = patience.isResumed === true;
+  if (!entry || !journal || 'failure' in memory || !isSettled(ending, memory.isFirst || isResumed))
+    return ending;
   try {
-    await means.journal.close(entry.key);
+    if (isStored(ending) || isResumed) await journal.close(entry.key);
+    else if (!(await journal.withdraw(entry.key))) throw new Error('somebody else has taken the entry over');
     return ending;
   } catch (cause) {
     return isStored(ending) ? ending : unknownAfterAll(request, over, cause);

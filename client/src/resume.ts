@@ -42,10 +42,13 @@ export async function resumeAll(
   const resumed: Resumed[] = [];
   const left = own.entries();
   const sendWhatIsLeft = async () => {
-    for (const [index, entry] of left) resumed[index] = await sendAgain(entry);
+    for (const [index, entry] of left) {
+      // What was closed or withdrawn since we looked must not be sent: somebody has been told that it was not done.
+      if (await journal.adopt(entry.key)) resumed[index] = await sendAgain(entry);
+    }
   };
   await Promise.all(Array.from({ length: concurrency }, sendWhatIsLeft));
-  return { resumed, skipped, unreadable };
+  return { resumed: resumed.filter(Boolean), skipped, unreadable };
 
   async function sendAgain(entry: Entry): Promise<Resumed> {
     try {

@@ -10,5 +10,5 @@ export async function senderOf(baseUrl: string, apiKey: string): Promise<string>
   if (!subtle) throw new TypeError('A journal needs Web Crypto, which browsers offer to https pages only.');
   const digest = new Uint8Array(await subtle.digest('SHA-256', new TextEncoder().encode(apiKey)));
   const hex = Array.from(digest.slice(0, 16), byte => byte.toString(16).padStart(2, '0')).join('');
-  return `${new URL(baseUrl).origin}#${hex}`;
+  return `${baseUrl}#${hex}`;
 }

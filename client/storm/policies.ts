@@ -1,3 +1,4 @@
+import { defaults } from '../src/options.js';
 import { defaultBackoff, type Backoff } from '../src/policy/backoff.js';
 import type { BreakerSettings } from '../src/policy/circuit-breaker.js';
 import type { RetryPrices } from '../src/policy/retry-budget.js';
@@ -13,15 +14,14 @@ export interface Policy {
 }
 
 /** The defaults of PaySam, and what is left when one takes their parts away. */
-const limits: RetryLimits = { attemptsMax: 4, attemptTimeoutMs: 15_000, deadlineMs: 60_000 };
-const bare = { limits, backoff: defaultBackoff, budget: null, breaker: null } satisfies Policy;
+const bare = { limits: defaults, backoff: defaultBackoff, budget: null, breaker: null } satisfies Policy;
 
 /**
  * From thoughtless to careful. Full jitter is exponential too, and the budgets and the breaker come with full jitter;
  * `budget` is the client as it is delivered, and `breaker` is that with a breaker.
  */
 export const policies = {
-  'no retries': { ...bare, limits: { ...limits, attemptsMax: 1 } },
+  'no retries': { ...bare, limits: { ...defaults, attemptsMax: 1 } },
   'no backoff': { ...bare, backoff: { baseMs: 0, capMs: 0, jitter: 'none' } },
   exponential: { ...bare, backoff: { ...defaultBackoff, jitter: 'none' } },
   'full jitter': bare,

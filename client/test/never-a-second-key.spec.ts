@@ -151,6 +151,8 @@ describe('whatever becomes of the attempts of a call', () => {
             return memory.open(entry);
           },
           close: key => memory.close(key),
+          adopt: key => memory.adopt(key),
+          withdraw: key => memory.withdraw(key),
           unfinished: () => memory.unfinished(),
         };
         const budget = new RetryBudget({ capacity });

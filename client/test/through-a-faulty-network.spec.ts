@@ -30,7 +30,10 @@ describe(`through a faulty network (seed ${seed})`, () => {
   });
 
   /** A client whose nth attempt meets the nth fault; those after them are left alone. */
-  async function clientMeeting(plan: readonly Fault[], apiKey = scene.alice.apiKey) {
+  async function clientMeeting(
+    plan: readonly Fault[],
+    { apiKey = scene.alice.apiKey, beforeTheSecond = () => Promise.resolve() } = {},
+  ) {
     const proxy = await FaultyProxy.start({ apiPort: api.port, random });
     proxies.push(proxy);
     const left = [...plan];
@@ -44,6 +47,7 @@ describe(`through a faulty network (seed ${seed})`, () => {
       attemptTimeoutMs: 500,
       backoff: { baseMs: 20 },
       fetch: async (...request) => {
+        if (left.length === plan.length - 1) await beforeTheSecond();
         const fault = left.shift();
         proxy.choose = () => fault;
         if (fault === 'refuse') {
@@ -133,9 +137,24 @@ describe(`through a faulty network (seed ${seed})`, () => {
     },
   );
 
+  it('does not say that nothing was sent where another process has resumed the payment meanwhile', async () => {
+    const { client, proxy, journal } = await clientMeeting(Array<Fault>(5).fill('refuse'), {
+      beforeTheSecond: async () => {
+        const other = new PaySam({ apiKey: scene.alice.apiKey, baseUrl: proxy.url, journal });
+        proxy.choose = () => undefined;
+        await proxy.accept();
+        const { resumed } = await other.resume();
+        expect(resumed.map(({ result }) => result?.data.status)).toEqual(['succeeded']);
+      },
+    });
+    const failed = await failureOf(client.payments.create(payment('resumed meanwhile')));
+    expect(failed).toBeInstanceOf(OutcomeUnknown);
+    expect(await paymentsOf('resumed meanwhile')).toHaveLength(1);
+  });
+
   it('tells of a decline that was lost on the way, and does not ask for it again', async () => {
     const bob = await scene.database.addCustomer({ name: 'bob', balance: 0 });
-    const { client, journal } = await clientMeeting(['cut_answer', 'lose_answer'], bob.apiKey);
+    const { client, journal } = await clientMeeting(['cut_answer', 'lose_answer'], { apiKey: bob.apiKey });
     const declined = await failureOf(client.payments.create(payment('too much for bob')));
     expect(declined).toBeInstanceOf(Declined);
     expect(declined).toMatchObject({ attempts: 3, replayed: true, code: 'insufficient_funds' });

@@ -470,6 +470,8 @@ describe('a payment over a network that does its worst', () => {
           return true;
         },
         close: () => Promise.resolve(),
+        adopt: () => Promise.resolve(true),
+        withdraw: () => Promise.resolve(true),
         unfinished: () => Promise.resolve(opened),
       };
       server.play(paid());
@@ -497,6 +499,7 @@ describe('a payment over a network that does its worst', () => {
 
     const cannotForget = () => {
       journal.close = () => Promise.reject(new Error('read-only file system'));
+      journal.withdraw = () => Promise.reject(new Error('read-only file system'));
     };
 
     it('that cannot forget a payment: the payment is told all the same', async () => {

@@ -13,6 +13,11 @@ export function isEntryName(name: string): boolean {
   return /^[0-9a-f]{64}\.json$/.test(name);
 }
 
+/** Of the mark that an entry was adopted. */
+export function isMarkName(name: string): boolean {
+  return /^[0-9a-f]{64}\.adopted$/.test(name);
+}
+
 export function toText({ key, operation, path, body, sender, writtenAt }: Entry): string {
   return JSON.stringify({ version, key, operation, path, body, sender, writtenAt }) + '\n';
 }

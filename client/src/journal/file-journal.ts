@@ -1,8 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, readdir, readFile, rm, stat, unlink } from 'node:fs/promises';
+import {
+  access,
+  link,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DirectorySync, syncDirectory } from './directory-sync.js';
-import { fileNameOf, isEntryName, readEntry, toText } from './entry-file.js';
+import { fileNameOf, isEntryName, isMarkName, readEntry, toText } from './entry-file.js';
 import {
   NotJournaled,
   oldestFirst,
@@ -51,15 +63,42 @@ export class FileJournal implements Journal {
     }
   }
 
+  /**
+   * The mark comes first, then a look whether the entry is still there; a withdrawal takes the entry away first, and then
+   * looks for a mark. So of the two at most one succeeds. No power cut matters: it ends both sides.
+   */
+  async adopt(key: string): Promise<boolean> {
+    const path = this.pathOf(key);
+    // Otherwise a mark would be left of an entry that is long gone.
+    if (!(await exists(path))) return false;
+    await writeFile(markOf(path), '', { mode: 0o600 });
+    return exists(path);
+  }
+
   /** Durably: a payment that its caller was told is not done must not come back with the power. */
-  async close(key: string): Promise<void> {
+  async withdraw(key: string): Promise<boolean> {
+    const path = this.pathOf(key);
+    if (await exists(markOf(path))) return false;
+    const aside = join(this.directory, `${randomUUID()}.tmp`);
     try {
-      await unlink(this.pathOf(key));
+      await rename(path, aside);
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') return;
+      if (codeOf(error) === 'ENOENT') return false;
       throw error;
     }
+    const isAdopted = await exists(markOf(path));
+    if (isAdopted) await rename(aside, path);
+    else await unlink(aside);
     await this.names.sync();
+    return !isAdopted;
+  }
+
+  async close(key: string): Promise<void> {
+    const path = this.pathOf(key);
+    // In this order: a mark without an entry makes the next one cautious, an entry without its mark would not be.
+    const wasThere = await removed(path);
+    await removed(markOf(path));
+    if (wasThere) await this.names.sync();
   }
 
   async unfinished(): Promise<Entry[]> {
@@ -76,7 +115,7 @@ export class FileJournal implements Journal {
     let isNew = false;
     try {
       await writeDurably(temporary, toText(entry));
-      isNew = await addName(path, temporary, entry);
+      isNew = await this.addName(path, temporary, entry);
       await unlink(temporary);
       await this.names.sync();
       return isNew;
@@ -88,6 +127,36 @@ export class FileJournal implements Journal {
       ]);
       throw error;
     }
+  }
+
+  /**
+   * Links rather than renames, which would replace what is there: of two processes with one key, one comes first.
+   *
+   * @returns false where an earlier entry has the name, and keeps it
+   */
+  private async addName(path: string, temporary: string, entry: Entry): Promise<boolean> {
+    try {
+      await link(temporary, path);
+      return true;
+    } catch (error) {
+      if (codeOf(error) !== 'EEXIST') throw error;
+    }
+    const earlier = await readFound(path);
+    if (typeof earlier === 'string' && earlier !== 'gone') {
+      const what = earlier.replace('_', ' ');
+      throw new Error(`${path} has the name of this key's entry, and is ${what}. Look at it first.`);
+    }
+    if (earlier !== 'gone' && earlier.sender !== entry.sender) {
+      throw takenByAnother(entry.key, `The journal in ${this.directory}`);
+    }
+    if (await this.adopt(entry.key)) return false;
+    // Closed in this very moment.
+    await link(temporary, path);
+    return true;
+  }
+
+  private pathOf(key: string): string {
+    return join(this.directory, fileNameOf(key));
   }
 
   /** Once for this object; again after it has failed. */
@@ -130,7 +199,7 @@ export class FileJournal implements Journal {
     const entries: Entry[] = [];
     const unreadable: Unreadable[] = [];
     for (const name of await this.list()) {
-      if (isTemporary(name)) continue;
+      if (isTemporary(name) || isMarkName(name)) continue;
       const path = join(this.directory, name);
       const found = isEntryName(name) ? await readFound(path) : 'foreign';
       if (found === 'gone') continue;
@@ -148,9 +217,28 @@ export class FileJournal implements Journal {
       throw error;
     }
   }
+}
 
-  private pathOf(key: string): string {
-    return join(this.directory, fileNameOf(key));
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Empty: that it is there says that somebody but its writer may send the entry. */
+function markOf(path: string): string {
+  return path.replace(/json$/, 'adopted');
+}
+
+/** @returns false where there was nothing to remove */
+async function removed(path: string): Promise<boolean> {
+  try {
+    await unlink(path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false;
+    throw error;
   }
 }
 
@@ -162,32 +250,6 @@ async function writeDurably(path: string, text: string): Promise<void> {
   } finally {
     await file.close();
   }
-}
-
-/**
- * Links rather than renames, which would replace what is there: of two processes with one key, one comes first.
- *
- * @returns false where an earlier entry has the name, and keeps it
- */
-async function addName(path: string, temporary: string, entry: Entry): Promise<boolean> {
-  try {
-    await link(temporary, path);
-    return true;
-  } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw error;
-  }
-  const earlier = await readFound(path);
-  if (earlier === 'gone') {
-    await link(temporary, path);
-    return true;
-  }
-  if (typeof earlier === 'string') {
-    throw new Error(
-      `${path} has the name of this key's entry, and is ${earlier.replace('_', ' ')}. Look at it first.`,
-    );
-  }
-  if (earlier.sender !== entry.sender) throw takenByAnother(entry.key, `The journal in ${dirname(path)}`);
-  return false;
 }
 
 /** `gone`: another process has closed it, as it may at any moment. */

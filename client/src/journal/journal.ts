@@ -21,13 +21,27 @@ export interface Entry {
  */
 export interface Journal {
   /**
-   * An entry that is there already stays as it is: it was written first, and may have been sent.
+   * An entry that is there already stays as it is, and counts as adopted: it was written first, and may have been sent.
    *
    * @returns whether the entry is new. False: an earlier call left it, and nobody knows yet what became of that one,
    *   so this call's "nothing was done" would be no reason to close it
    * @throws NotJournaled when the entry could not be made durable: then nothing may be sent
    */
   open(entry: Entry): Promise<boolean>;
+  /**
+   * Comes before an entry is sent by anybody but the call that wrote it: that one may be under way still, here or in
+   * another process, and believe that nothing was done.
+   *
+   * @returns false where it is gone: closed or withdrawn meanwhile, and not to be sent
+   */
+  adopt(key: string): Promise<boolean>;
+  /**
+   * Forgets an entry of which nothing was done, durably, for the call that wrote it.
+   *
+   * @returns false where somebody has adopted it, or closed it: then it may have been done after all, and what there is
+   *   stays
+   */
+  withdraw(key: string): Promise<boolean>;
   /** Forgets an entry whose outcome is known, durably. To forget what is not there is no error. */
   close(key: string): Promise<void>;
   /** What was opened and not closed, oldest first. */
