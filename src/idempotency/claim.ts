@@ -94,9 +94,11 @@ export async function lockHeldKeys(
   holders: readonly Held[],
 ): Promise<(KeyRow | undefined)[]> {
   if (holders.length === 0) return [];
-  const rows = holders.map(({ attempt, epoch }) => ({ ...attempt, epoch }));
-  const values = columns(rows, 'customerId', 'key', 'epoch');
-  return inOrderOf(rows, await run<FoundRow>(tx, selectHeldKeys, values));
+  const wanted = holders.map(({ attempt, epoch }) => ({ ...attempt, epoch }));
+  const values = columns(wanted, 'customerId', 'key', 'epoch');
+  const rows = inOrderOf(wanted, await run<FoundRow>(tx, selectHeldKeys, values));
+  // Two holders of one key may meet in a batch: one who was taken over, and whoever did that in the same process.
+  return rows.map((row, index) => (row?.epoch === wanted[index]?.epoch ? row : undefined));
 }
 
 /** Records definitive answers on their keys, in the transaction that made them true. */

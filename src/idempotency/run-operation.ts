@@ -246,7 +246,9 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
     const body = await operation.memory.interim?.(this.dataSource.manager, customerId, state);
     // Read again after it: what could not be shown as pending any more has ended by now.
     const row = await this.lookUp.row(attempt);
-    const ended = row && judgeEnded(attempt, row);
+    // Its row may even have been reaped since. What it did is remembered.
+    const known = row ?? (await this.remembered(attempt));
+    const ended = known && judgeEnded(attempt, known);
     if (ended) return ended;
     if (row?.recoveryPoint === 'cancelled') return { kind: 'cancelled' };
     if (!row || typeof body !== 'string')
