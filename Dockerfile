@@ -36,4 +36,4 @@ EXPOSE 3000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/health/ready').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # The flags and their reason: start/node-flags.ts
-CMD ["node", "--max-semi-space-size=32", "--max-old-space-size=256", "dist/src/main.js"]
+CMD ["node", "--max-semi-space-size=32", "--min-semi-space-size=16", "--max-old-space-size=256", "dist/src/main.js"]
