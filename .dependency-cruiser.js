@@ -31,6 +31,27 @@ export default {
       from: { path: '^bank/' },
       to: { path: '^(src|migrations|start|test)/' },
     },
+    {
+      name: 'the-client-is-another-program',
+      severity: 'error',
+      from: { path: '^client/(src|cli|storm)/' },
+      to: { path: '^(src|migrations|start|bank|test|bench)/' },
+    },
+    {
+      name: 'the-client-needs-nothing',
+      severity: 'error',
+      from: { path: '^client/(src|cli|storm)/', pathNot: '\\.spec\\.ts$' },
+      to: { dependencyTypes: ['npm', 'npm-dev', 'npm-optional', 'npm-peer', 'npm-no-pkg', 'npm-unknown'] },
+    },
+    {
+      name: 'only-the-file-journal-needs-node',
+      severity: 'error',
+      from: {
+        path: '^client/src/',
+        pathNot: '/journal/(file-journal|entry-file|directory-sync)|\\.spec\\.ts$',
+      },
+      to: { dependencyTypes: ['core'] },
+    },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

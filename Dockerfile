@@ -4,9 +4,10 @@
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --ignore-scripts
+COPY client/package.json client/
+RUN npm ci --ignore-scripts --workspaces=false
 COPY . .
-RUN node_modules/.bin/nest build && npm prune --omit=dev --ignore-scripts
+RUN node_modules/.bin/nest build && npm prune --omit=dev --ignore-scripts --workspaces=false
 
 # docker build --target bank: needs nothing but Node. Its books are in /books, to be mounted.
 FROM node:24-slim AS bank
@@ -35,4 +36,4 @@ EXPOSE 3000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/health/ready').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # The flags and their reason: start/node-flags.ts
-CMD ["node", "--max-semi-space-size=32", "--max-old-space-size=256", "dist/src/main.js"]
+CMD ["node", "--max-semi-space-size=32", "--min-semi-space-size=16", "--max-old-space-size=256", "dist/src/main.js"]

@@ -89,11 +89,11 @@ export async function atomicPhase(tx: EntityManager, steps: readonly Step[], mea
     ),
   ]);
 
-  for (const { step, end } of ends) {
-    // A reaped key was free to claim. But it is remembered, and a repeat is told so before it is told of mistakes.
-    const remembered = end.kind === 'refused' && (await recallOf(tx, step, means));
-    seats.set(step, remembered || end.seat);
-  }
+  // A reaped key was free to claim. But it is remembered, and a repeat is told so before it is told of mistakes.
+  const remembered = await together(
+    ends.map(async ({ step, end }) => (end.kind === 'refused' ? recallOf(tx, step, means) : null)),
+  );
+  for (const [index, { step, end }] of ends.entries()) seats.set(step, remembered[index] ?? end.seat);
   const repeats = beginners.filter(step => !seats.has(step));
   await judgeRepeats(tx, { repeats, seats, means });
   publish('outcomes_recorded', steps);
