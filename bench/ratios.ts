@@ -6,16 +6,9 @@ import {
   type CaseResult,
   type Figure,
   type FigureName,
+  type Ratio,
   type RecoveryResult,
 } from './result.js';
-
-/** One of the figures this project set out to reach. Whether it was is reported; a run never fails on it. */
-export interface Ratio {
-  title: string;
-  figure: Figure;
-  target: string;
-  reached: boolean;
-}
 
 /** Ratios are taken within each round, so that what slows the machine for a while slows both sides. */
 export function ratios(cases: readonly CaseResult[], recoveries: readonly RecoveryResult[]): Ratio[] {

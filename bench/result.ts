@@ -3,8 +3,15 @@ import type { Audit } from './audit.js';
 import type { ServerName } from './child.js';
 import type { Machine } from './machine.js';
 import type { Measurement } from './measure.js';
-import type { Ratio } from './ratios.js';
 import type { Recovery } from './recovery.js';
+
+/** One of the figures this project set out to reach. Whether it was is reported; a run never fails on it. */
+export interface Ratio {
+  title: string;
+  figure: Figure;
+  target: string;
+  reached: boolean;
+}
 
 /** A run of the benchmark, complete: what is printed, and written as JSON and Markdown, comes from here. */
 export interface BenchResult {
