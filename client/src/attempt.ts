@@ -38,12 +38,13 @@ export interface AttemptMeans {
 export function attempt<T>(request: ApiRequest<T>, means: AttemptMeans): Promise<Attempted<T>> {
   const { clock, timeoutMs, signal } = means;
   return new Promise(resolve => {
-    const timer = new AbortController();
     const sending = new AbortController();
+    let isEnded = false;
     const end = (attempted: Attempted<T>) => {
-      if (timer.signal.aborted) return;
+      if (isEnded) return;
+      isEnded = true;
       signal?.removeEventListener('abort', giveUp);
-      timer.abort(isOver);
+      callOff();
       // Hangs up. After a whole answer there is nothing left to hang up on.
       if (attempted.exchange.kind !== 'answered') sending.abort(isOver);
       resolve(attempted);
@@ -52,10 +53,8 @@ export function attempt<T>(request: ApiRequest<T>, means: AttemptMeans): Promise
       end(without('aborted', new Error('the caller gave up')));
     };
     signal?.addEventListener('abort', giveUp);
-    void clock.sleep(timeoutMs, timer.signal).then(() => {
-      // Woken because it is over, or by the time: `end` knows.
-      if (!timer.signal.aborted)
-        end(without('timed_out', new Error(`no answer within ${Math.round(timeoutMs)} ms`)));
+    const callOff = clock.alarm(timeoutMs, () => {
+      end(without('timed_out', new Error(`no answer within ${Math.round(timeoutMs)} ms`)));
     });
     void send(request, means, sending.signal).then(end);
   });

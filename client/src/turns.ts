@@ -26,22 +26,24 @@ export class Turns {
       this.free -= 1;
       return true;
     }
-    const over = new AbortController();
-    const giveUp = () => {
-      over.abort();
-    };
-    signal?.addEventListener('abort', giveUp);
-    let isMine = false;
-    const turn = () => {
-      isMine = true;
-      over.abort();
-    };
-    this.waiting.add(turn);
     // Ends with whatever is first: the turn, the patience, the caller's signal.
-    await this.clock.sleep(patienceMs, over.signal);
-    signal?.removeEventListener('abort', giveUp);
-    this.waiting.delete(turn);
-    return isMine;
+    return new Promise(resolve => {
+      const end = (isMine: boolean) => {
+        callOff();
+        signal?.removeEventListener('abort', giveUp);
+        this.waiting.delete(turn);
+        resolve(isMine);
+      };
+      const turn = () => {
+        end(true);
+      };
+      const giveUp = () => {
+        end(false);
+      };
+      const callOff = this.clock.alarm(patienceMs, giveUp);
+      signal?.addEventListener('abort', giveUp);
+      this.waiting.add(turn);
+    });
   }
 
   /** Hands the turn to whoever waits longest. */
@@ -51,7 +53,6 @@ export class Turns {
       this.free += 1;
       return;
     }
-    this.waiting.delete(next);
     next();
   }
 }

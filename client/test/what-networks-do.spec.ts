@@ -33,11 +33,8 @@ import {
 const apiKey = 'sk_secret_of_alice';
 const paySam = { to: 'sam', amount: 100, currency: 'GBP' };
 
-/** Attempts take their time; the waits between them take none. Only an attempt's time-out comes with a signal. */
-const impatient: Clock = {
-  ...systemClock,
-  sleep: (ms, signal) => (signal ? systemClock.sleep(ms, signal) : Promise.resolve()),
-};
+/** Attempts take their time; the waits between them take none. */
+const impatient: Clock = { ...systemClock, sleep: () => Promise.resolve() };
 
 describe('a payment over a network that does its worst', () => {
   let server: ScriptedServer;

@@ -79,34 +79,41 @@ export function gather(client: ClientBase): void {
 /** How long a read is repeated, in milliseconds: dead connections are told at once, an outage is not waited for. */
 const readRepeatsMs = 1_000;
 
-/**
- * Runs one reading statement outside any transaction. After a restart of the database, all connections that lay
- * idle are dead without knowing it; a read changes nothing, so it is silently repeated until it meets a new one.
- */
-export async function read<Row extends QueryResultRow>(
+/** Runs one reading statement outside any transaction. */
+export function read<Row extends QueryResultRow>(
   dataSource: DataSource,
   statement: Statement,
   values: readonly unknown[],
 ): Promise<Row[]> {
+  return outsideTransaction(dataSource, connected => run(connected, statement, values));
+}
+
+/**
+ * Runs `reads`, which changes nothing, on a connection and outside any transaction. After a restart of the database,
+ * all connections that lay idle are dead without knowing it; so it is silently repeated until it meets a new one.
+ */
+export async function outsideTransaction<Result>(
+  dataSource: DataSource,
+  reads: (connected: EntityManager) => Promise<Result>,
+): Promise<Result> {
   const { poolSize = 10 } = dataSource.options as PostgresDataSourceOptions;
   const until = performance.now() + readRepeatsMs;
   for (let repeats = 0; ; repeats += 1) {
     try {
-      return await readOnce(dataSource, statement, values);
+      return await readOnce(dataSource, reads);
     } catch (error) {
       if (repeats >= poolSize || performance.now() > until || !isWorthAnotherTry(error)) throw error;
     }
   }
 }
 
-async function readOnce<Row extends QueryResultRow>(
+async function readOnce<Result>(
   dataSource: DataSource,
-  statement: Statement,
-  values: readonly unknown[],
-): Promise<Row[]> {
+  reads: (connected: EntityManager) => Promise<Result>,
+): Promise<Result> {
   const runner = dataSource.createQueryRunner();
   try {
-    return await run(runner.manager, statement, values);
+    return await reads(runner.manager);
   } finally {
     await runner.release();
   }

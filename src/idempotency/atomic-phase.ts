@@ -90,10 +90,13 @@ export async function atomicPhase(tx: EntityManager, steps: readonly Step[], mea
   ]);
 
   // A reaped key was free to claim. But it is remembered, and a repeat is told so before it is told of mistakes.
-  const remembered = await together(
-    ends.map(async ({ step, end }) => (end.kind === 'refused' ? recallOf(tx, step, means) : null)),
-  );
-  for (const [index, { step, end }] of ends.entries()) seats.set(step, remembered[index] ?? end.seat);
+  const refused = ends.filter(({ end }) => end.kind === 'refused').map(({ step }) => step.attempt);
+  const recalled = await recall(tx, refused, {
+    operations: means.operations,
+    retentionMs: answerRetentionMs,
+  });
+  const remembered = new Map(refused.map((attempt, index) => [attempt, recalled[index]]));
+  for (const { step, end } of ends) seats.set(step, remembered.get(step.attempt) ?? end.seat);
   const repeats = beginners.filter(step => !seats.has(step));
   await judgeRepeats(tx, { repeats, seats, means });
   publish('outcomes_recorded', steps);
@@ -135,10 +138,6 @@ function decide(step: Step, { books, at, expiresAt }: { books: Books; at: Date; 
   } catch (error) {
     throw new DecisionFailed(`attempt ${attempt.id}`, { cause: error });
   }
-}
-
-function recallOf(tx: EntityManager, { attempt }: Step, { operations, settings }: Means) {
-  return recall(tx, attempt, { operations: operations.values(), retentionMs: settings.answerRetentionMs });
 }
 
 /**

@@ -11,7 +11,7 @@ import type { GroupCommit } from './group-commit.js';
 import { retryAfterSeconds } from './judge-repeat.js';
 import type { LookUp } from './look-up.js';
 import type { Answer, Operation, Owner } from './operation.js';
-import { recallRow } from './recall.js';
+import { recallRows } from './recall.js';
 import { takeOverUnsent } from './take-over.js';
 
 /** How a request to cancel ends. `closed`: the key belongs to no payment, and never will. */
@@ -83,7 +83,7 @@ async function closeUnused(
     const [row] = await run<{ closed: string }>(tx, countClosed, [owner.customerId, max]);
     if (Number(row?.closed) >= max) return { kind: 'too_many', max };
     if (!(await close(tx, owner, begun))) return null;
-    const remembered = await recallRow(tx, owner, { operations: operations.values(), retentionMs });
+    const [remembered] = await recallRows(tx, [owner], { operations, retentionMs });
     if (!remembered?.answer) return { kind: 'closed' };
     await run(tx, reopen, [owner.customerId, owner.key]);
     return { kind: 'already_completed', answer: remembered.answer };

@@ -86,13 +86,13 @@ export class GroupCommit {
   /** The answer of a key that was reaped, rebuilt from what its operation left behind; else the error it is. */
   private async recalled({ attempt }: Step, error: unknown): Promise<Seat | Error> {
     const failure = Error.isError(error) ? error : new Error(String(error));
-    const operations = [...this.operations.values()];
+    const { operations } = this;
     const violated = violatedConstraint(error);
-    if (!operations.some(({ memory }) => memory.constraint === violated)) return failure;
+    if (![...operations.values()].some(({ memory }) => memory.constraint === violated)) return failure;
     try {
       const retentionMs = this.settings.answerRetentionMs;
-      const outcome = await inTransaction(this.dataSource, this.settings, tx =>
-        recall(tx, attempt, { operations, retentionMs }),
+      const [outcome] = await inTransaction(this.dataSource, this.settings, tx =>
+        recall(tx, [attempt], { operations, retentionMs }),
       );
       return outcome ?? failure;
     } catch (cause) {

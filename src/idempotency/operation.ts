@@ -23,8 +23,8 @@ export interface Operation<P extends Params = Params, B extends Books = Books, O
 /** An operation never forgets its key: a unique constraint refuses a second effect, and the answer is rebuilt. */
 export interface Memory<P extends Params> {
   readonly constraint: string;
-  /** @returns what was done under the key of `owner`, once that is final; `null`: nothing */
-  recall(tx: EntityManager, owner: Owner): Promise<Recalled<P> | null>;
+  /** @returns what was done under each key, in the order of `owners`, once that is final; `undefined`: nothing */
+  recall(tx: EntityManager, owners: readonly Owner[]): Promise<(Recalled<P> | undefined)[]>;
   /** @returns what can be shown of an operation that has not ended, as JSON; `null`: it has ended */
   interim?(tx: EntityManager, customerId: string, state: State): Promise<string | null>;
 }

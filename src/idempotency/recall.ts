@@ -1,41 +1,56 @@
 import type { EntityManager } from 'typeorm';
+import { together } from '../database/statement.js';
 import { fingerprint } from './fingerprint.js';
 import { judgeEnded, type EndedRow } from './judge-repeat.js';
-import type { Attempt, Operation, Outcome, Owner } from './operation.js';
+import type { Attempt, Operation, Outcome, Owner, Recalled } from './operation.js';
+
+interface Means {
+  readonly operations: ReadonlyMap<string, Operation>;
+  readonly retentionMs: number;
+}
 
 /**
- * Judges a repeat whose key was reaped, from what was done under it then: the answer is rebuilt byte for byte, or
+ * Judges repeats whose keys were reaped, from what was done under them then: the answer is rebuilt byte for byte, or
  * the request differs from the one that was carried out, perhaps by being another operation altogether.
  *
- * @returns `null` when nothing was ever done under this key
+ * @returns in the order of `attempts`; `null` where nothing was ever done under the key
  */
 export async function recall(
   tx: EntityManager,
-  attempt: Attempt,
-  { operations, retentionMs }: { operations: Iterable<Operation>; retentionMs: number },
-): Promise<Outcome | null> {
-  const row = await recallRow(tx, attempt, { operations, retentionMs });
-  return row && judgeEnded(attempt, row);
+  attempts: readonly Attempt[],
+  means: Means,
+): Promise<(Outcome | null)[]> {
+  const rows = await recallRows(tx, attempts, means);
+  return attempts.map((attempt, index) => {
+    const row = rows[index];
+    return row ? judgeEnded(attempt, row) : null;
+  });
 }
 
-/** What the key's own row would say if it were still there. */
-export async function recallRow(
+/** What the keys' own rows would say if they were still there. A statement for each operation, however many keys. */
+export async function recallRows(
   tx: EntityManager,
-  owner: Owner,
-  { operations, retentionMs }: { operations: Iterable<Operation>; retentionMs: number },
-): Promise<EndedRow | null> {
-  for (const { name, memory } of operations) {
-    const recalled = await memory.recall(tx, owner);
-    if (!recalled) continue;
-    return {
-      ...recalled,
-      operation: name,
-      fingerprint: fingerprint(name, recalled.params),
-      attemptId: '',
-      expiresAt: expiry(recalled.finishedAt, retentionMs),
-    };
-  }
-  return null;
+  owners: readonly Owner[],
+  { operations, retentionMs }: Means,
+): Promise<(EndedRow | null)[]> {
+  if (owners.length === 0) return [];
+  const memories = await together(
+    Array.from(operations.values(), async ({ name, memory }) => {
+      const recalled = await memory.recall(tx, owners);
+      return recalled.map(one => one && endedRow(name, one, retentionMs));
+    }),
+  );
+  return owners.map((_, index) => memories.find(rows => rows[index])?.[index] ?? null);
+}
+
+function endedRow(operation: string, recalled: Recalled, retentionMs: number): EndedRow {
+  return {
+    ...recalled,
+    operation,
+    fingerprint: fingerprint(operation, recalled.params),
+    attemptId: '',
+    expiresAt: expiry(recalled.finishedAt, retentionMs),
+  };
 }
 
 /** When the stored answer of an operation that finished at `at` may go. What it did stays. */

@@ -5,6 +5,7 @@ import type { DataSource } from 'typeorm';
 import { Bug } from '../bug.js';
 import { StopFull } from '../database/bus.js';
 import { Unavailable } from '../database/failures.js';
+import { outsideTransaction } from '../database/statement.js';
 import type { Settings } from '../settings.js';
 import type { Seat, Step } from './step.js';
 import { cancelOperation, type Cancellation } from './cancel.js';
@@ -28,7 +29,7 @@ import type {
   Owner,
   Params,
 } from './operation.js';
-import { recallRow } from './recall.js';
+import { recallRows } from './recall.js';
 import { takeOverAbandoned } from './take-over.js';
 import type { Answered } from './tell.js';
 
@@ -141,10 +142,13 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
   }
 
   /** What was done under a key whose row has been reaped, as far as that is remembered. `null`: nothing was. */
-  remembered(owner: Owner): Promise<EndedRow | null> {
+  async remembered(owner: Owner): Promise<EndedRow | null> {
     const { dataSource, operations, settings } = this;
     const retentionMs = settings.answerRetentionMs;
-    return recallRow(dataSource.manager, owner, { operations: operations.values(), retentionMs });
+    const [row] = await outsideTransaction(dataSource, connected =>
+      recallRows(connected, [owner], { operations, retentionMs }),
+    );
+    return row ?? null;
   }
 
   /** Takes over up to `limit` operations whose holders have gone. Whoever does must drive them. */

@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { Bug } from '../bug.js';
 import { change, columns, run, together, type Statement } from '../database/statement.js';
-import type { Payment } from '../payments/payment.entity.js';
+import { toPayment, type Payment, type PaymentRow } from '../payments/payment.entity.js';
 import type { Refund } from '../payments/refund.entity.js';
 import { balanceOf, type Account } from './account.entity.js';
 import type { Transfer } from './transfer.entity.js';
@@ -335,44 +335,4 @@ function toAccounts(rows: readonly AccountRow[]): Map<string, Account> {
       },
     ]),
   );
-}
-
-interface PaymentRow {
-  customer_id: string;
-  id: string;
-  idempotency_key: string;
-  from_account_id: string;
-  to_account_id: string;
-  currency: string;
-  amount: string;
-  rail: Payment['rail'];
-  reference: string | null;
-  status: Payment['status'];
-  decline_code: string | null;
-  decline_message: string | null;
-  bank_transfer_id: string | null;
-  refunded: string;
-  created_at: Date;
-  completed_at: Date | null;
-}
-
-function toPayment(row: PaymentRow): Payment {
-  return {
-    customerId: row.customer_id,
-    id: row.id,
-    idempotencyKey: row.idempotency_key,
-    fromAccountId: row.from_account_id,
-    toAccountId: row.to_account_id,
-    currency: row.currency,
-    amount: BigInt(row.amount),
-    rail: row.rail,
-    reference: row.reference,
-    status: row.status,
-    declineCode: row.decline_code,
-    declineMessage: row.decline_message,
-    bankTransferId: row.bank_transfer_id,
-    refunded: BigInt(row.refunded),
-    createdAt: row.created_at,
-    completedAt: row.completed_at,
-  };
 }

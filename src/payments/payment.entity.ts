@@ -73,3 +73,44 @@ export function paymentToJson(payment: Payment) {
     completed_at: payment.completedAt && payment.completedAt.toISOString(),
   };
 }
+
+/** As PostgreSQL answers, for statements of our own. */
+export interface PaymentRow {
+  customer_id: string;
+  id: string;
+  idempotency_key: string;
+  from_account_id: string;
+  to_account_id: string;
+  currency: string;
+  amount: string;
+  rail: Payment['rail'];
+  reference: string | null;
+  status: Payment['status'];
+  decline_code: string | null;
+  decline_message: string | null;
+  bank_transfer_id: string | null;
+  refunded: string;
+  created_at: Date;
+  completed_at: Date | null;
+}
+
+export function toPayment(row: PaymentRow): Payment {
+  return {
+    customerId: row.customer_id,
+    id: row.id,
+    idempotencyKey: row.idempotency_key,
+    fromAccountId: row.from_account_id,
+    toAccountId: row.to_account_id,
+    currency: row.currency,
+    amount: BigInt(row.amount),
+    rail: row.rail,
+    reference: row.reference,
+    status: row.status,
+    declineCode: row.decline_code,
+    declineMessage: row.decline_message,
+    bankTransferId: row.bank_transfer_id,
+    refunded: BigInt(row.refunded),
+    createdAt: row.created_at,
+    completedAt: row.completed_at,
+  };
+}

@@ -1,11 +1,13 @@
 import type { EntityManager } from 'typeorm';
 import { newId } from '../database/new-id.js';
+import type { Statement } from '../database/statement.js';
 import { keyToRemember } from '../idempotency/fingerprint.js';
 import type { Claim, Decision, Operation, Owner, Recalled } from '../idempotency/operation.js';
 import { balanceOf } from '../ledger/account.entity.js';
 import { bankAccount, type Books } from '../ledger/books.js';
 import { answerFor, refuse } from './answer.js';
-import { Refund, refundToJson } from './refund.entity.js';
+import { rowsByKey } from './by-key.js';
+import { refundToJson, toRefund, type Refund, type RefundRow } from './refund.entity.js';
 
 export type RefundParams = {
   readonly payment_id: string;
@@ -27,7 +29,7 @@ export const refundPayment: Operation<RefundParams, Books> = {
   needs: ({ customerId, params }) => ({ payments: [{ customerId, id: params.payment_id }] }),
   reachesOut: () => false,
   phases: { started: { kind: 'atomic', decide: refund } },
-  memory: { constraint: 'refunds_remember_their_key', recall: recallRefund },
+  memory: { constraint: 'refunds_remember_their_key', recall: recallRefunds },
 };
 
 function refund(books: Books, claim: Claim<RefundParams>): Decision {
@@ -88,13 +90,27 @@ function refund(books: Books, claim: Claim<RefundParams>): Decision {
   return { kind: 'finish', answer: answerFor(refunded, refundToJson(refunded)) };
 }
 
-/** The key's row was reaped; the refund remembers it. */
-async function recallRefund(tx: EntityManager, owner: Owner): Promise<Recalled<RefundParams> | null> {
-  const refunded = await tx.findOneBy(Refund, { customerId: owner.customerId, idempotencyKey: owner.key });
-  if (!refunded) return null;
+/** The keys' rows were reaped; the refunds remember them. */
+async function recallRefunds(
+  tx: EntityManager,
+  owners: readonly Owner[],
+): Promise<(Recalled<RefundParams> | undefined)[]> {
+  const rows = await rowsByKey<RefundRow>(tx, selectRefundsByKey, owners);
+  return rows.map(row => row && recalled(toRefund(row)));
+}
+
+function recalled(refunded: Refund): Recalled<RefundParams> {
   return {
     params: { payment_id: refunded.paymentId, amount: Number(refunded.amount) },
     answer: answerFor(refunded, refundToJson(refunded)),
     finishedAt: refunded.completedAt,
   };
 }
+
+const selectRefundsByKey: Statement = {
+  name: 'select_refunds_by_key',
+  text: `
+    SELECT r.*
+      FROM refunds AS r
+      JOIN unnest($1::uuid[], $2::text[]) AS wanted (customer_id, idempotency_key) USING (customer_id, idempotency_key)`,
+};

@@ -68,3 +68,40 @@ export function refundToJson(refund: Refund) {
     completed_at: refund.completedAt.toISOString(),
   };
 }
+
+/** As PostgreSQL answers, for statements of our own. */
+export interface RefundRow {
+  customer_id: string;
+  id: string;
+  payment_id: string;
+  idempotency_key: string;
+  from_account_id: string;
+  to_account_id: string;
+  currency: string;
+  amount: string;
+  rail: Refund['rail'];
+  status: Refund['status'];
+  decline_code: string | null;
+  decline_message: string | null;
+  created_at: Date;
+  completed_at: Date;
+}
+
+export function toRefund(row: RefundRow): Refund {
+  return {
+    customerId: row.customer_id,
+    id: row.id,
+    paymentId: row.payment_id,
+    idempotencyKey: row.idempotency_key,
+    fromAccountId: row.from_account_id,
+    toAccountId: row.to_account_id,
+    currency: row.currency,
+    amount: BigInt(row.amount),
+    rail: row.rail,
+    status: row.status,
+    declineCode: row.decline_code,
+    declineMessage: row.decline_message,
+    createdAt: row.created_at,
+    completedAt: row.completed_at,
+  };
+}

@@ -2,6 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { BankAnswer, BankOrder } from '../bank/bank.client.js';
 import { Bug } from '../bug.js';
 import { newId } from '../database/new-id.js';
+import type { Statement } from '../database/statement.js';
 import { keyToRemember } from '../idempotency/fingerprint.js';
 import type {
   CallPhase,
@@ -18,7 +19,8 @@ import { bankAccount, type Books } from '../ledger/books.js';
 import type { Transfer } from '../ledger/transfer.entity.js';
 import { limits } from '../settings.js';
 import { answerFor, refuse } from './answer.js';
-import { Payment, paymentToJson } from './payment.entity.js';
+import { rowsByKey } from './by-key.js';
+import { Payment, paymentToJson, toPayment, type PaymentRow } from './payment.entity.js';
 
 /** What the caller asked for, every default spelled out: this is what is fingerprinted and stored. */
 export type PaymentParams = {
@@ -81,7 +83,7 @@ export const takePayment: Operation<PaymentParams, Books, BankRail> = {
     transfer_sent: { kind: 'call', call: askWhetherSettled, record: recordSettled } satisfies BankCall,
   },
   cancel,
-  memory: { constraint: 'payments_remember_their_key', recall: recallPayment, interim: interimPayment },
+  memory: { constraint: 'payments_remember_their_key', recall: recallPayments, interim: interimPayment },
 };
 
 type BankCall = CallPhase<PaymentParams, Books, BankRail, BankAnswer>;
@@ -279,19 +281,34 @@ function remembered(state: State, name: string): string {
 }
 
 /**
- * The key's row is gone, reaped after its time; the payment is not, and it remembers the key. Its first answer is
- * put together again, byte for byte: as the payment was then, before any refund.
+ * The keys' rows are gone, reaped after their time; the payments are not, and they remember their keys. Their first
+ * answers are put together again, byte for byte: as each payment was then, before any refund.
  */
-async function recallPayment(tx: EntityManager, owner: Owner): Promise<Recalled<PaymentParams> | null> {
-  const payment = await tx.findOneBy(Payment, { customerId: owner.customerId, idempotencyKey: owner.key });
-  if (!payment?.completedAt || payment.status === 'cancelled') return null;
-  const { fromAccountId: from, toAccountId: to, currency, rail, reference } = payment;
+async function recallPayments(
+  tx: EntityManager,
+  owners: readonly Owner[],
+): Promise<(Recalled<PaymentParams> | undefined)[]> {
+  const rows = await rowsByKey<PaymentRow>(tx, selectPaymentsByKey, owners);
+  return rows.map(row => row && recalled(toPayment(row)));
+}
+
+function recalled(payment: Payment): Recalled<PaymentParams> | undefined {
+  const { fromAccountId: from, toAccountId: to, completedAt, currency, rail, reference } = payment;
+  if (!completedAt || payment.status === 'cancelled') return undefined;
   return {
     params: { from, to, amount: Number(payment.amount), currency, rail, reference },
     answer: answerFor(payment, paymentToJson({ ...payment, refunded: 0n })),
-    finishedAt: payment.completedAt,
+    finishedAt: completedAt,
   };
 }
+
+const selectPaymentsByKey: Statement = {
+  name: 'select_payments_by_key',
+  text: `
+    SELECT p.*
+      FROM payments AS p
+      JOIN unnest($1::uuid[], $2::text[]) AS wanted (customer_id, idempotency_key) USING (customer_id, idempotency_key)`,
+};
 
 /** The payment as it is while nobody knows how it ends. */
 async function interimPayment(tx: EntityManager, customerId: string, state: State): Promise<string | null> {

@@ -6,7 +6,7 @@ import type { Clock } from '../../src/clock.js';
  */
 export class VirtualClock implements Clock {
   private time = 0;
-  private readonly sleepers = new Set<{ at: number; wake: () => void }>();
+  private readonly sleepers = new Set<{ at: number; ring: () => void }>();
 
   constructor(readonly random: () => number = () => 0.5) {}
 
@@ -20,17 +20,22 @@ export class VirtualClock implements Clock {
         resolve();
         return;
       }
-      const sleeper = {
-        at: this.time + ms,
-        wake: () => {
-          this.sleepers.delete(sleeper);
-          signal?.removeEventListener('abort', sleeper.wake);
-          resolve();
-        },
+      const wake = () => {
+        callOff();
+        signal?.removeEventListener('abort', wake);
+        resolve();
       };
-      this.sleepers.add(sleeper);
-      signal?.addEventListener('abort', sleeper.wake);
+      const callOff = this.alarm(ms, wake);
+      signal?.addEventListener('abort', wake);
     });
+  }
+
+  alarm(ms: number, ring: () => void): () => void {
+    const sleeper = { at: this.time + ms, ring };
+    this.sleepers.add(sleeper);
+    return () => {
+      this.sleepers.delete(sleeper);
+    };
   }
 
   /** Lets time pass until the work is done. */
@@ -49,7 +54,8 @@ export class VirtualClock implements Clock {
       if (!next && (idleTurns += 1) > 100_000) throw new Error('everybody waits for what will never happen');
       if (!next) continue;
       this.time = Math.max(this.time, next.at);
-      next.wake();
+      this.sleepers.delete(next);
+      next.ring();
     }
   }
 }
