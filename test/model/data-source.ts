@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import { Payment } from '../../src/payments/payment.entity.js';
+import { Payment, toPayment, type PaymentRow } from '../../src/payments/payment.entity.js';
 import type { Reply, Row, Sent } from './store.js';
 
 /** Carries one statement to the store, on a connection counted from 1. Rejects when the connection is lost. */
@@ -7,7 +7,7 @@ export type Send = (connection: number, sent: Sent) => Promise<Reply>;
 
 /**
  * As much of a DataSource as the engine uses: connections on which statements travel under their names, and TypeORM's
- * `findOneBy` for the two reads that go through entities. What is under it is the caller's.
+ * `findOneBy` for the one read that goes through an entity. What is under it is the caller's.
  */
 export function dataSourceOver(send: Send): DataSource {
   let connections = 0;
@@ -32,10 +32,15 @@ class Runner {
   readonly manager = {
     queryRunner: { connect: () => this.connect() },
     findOneBy: async (entity: unknown, where: object) => {
-      const [row] = (
-        await this.query({ name: entity === Payment ? 'find_payment' : 'find_refund', values: [where] })
-      ).rows;
-      return row ? toPayment(row as unknown as Row) : null;
+      if (entity !== Payment) throw new Error('only payments are read through entities');
+      const [row] = (await this.query({ name: 'find_payment', values: [where] })).rows;
+      if (!row) return null;
+      const { created_at, completed_at } = row as unknown as Row;
+      const dates = {
+        created_at: new Date(created_at),
+        completed_at: completed_at === null ? null : new Date(completed_at),
+      };
+      return toPayment({ ...row, ...dates } as unknown as PaymentRow);
     },
   };
 
@@ -68,26 +73,4 @@ class Runner {
     if (complaint) throw Object.assign(new Error(`the server complains: ${complaint.code}`), complaint);
     return reply;
   }
-}
-
-/** A row as TypeORM would hand it out. */
-function toPayment(row: Row): Payment {
-  return {
-    customerId: row.customer_id ?? '',
-    id: row.id,
-    idempotencyKey: row.idempotency_key,
-    fromAccountId: row.from_account_id,
-    toAccountId: row.to_account_id,
-    currency: row.currency,
-    amount: BigInt(row.amount),
-    rail: row.rail,
-    reference: row.reference,
-    status: row.status,
-    declineCode: row.decline_code,
-    declineMessage: row.decline_message,
-    bankTransferId: row.bank_transfer_id,
-    refunded: BigInt(row.refunded),
-    createdAt: new Date(row.created_at),
-    completedAt: row.completed_at === null ? null : new Date(row.completed_at),
-  };
 }

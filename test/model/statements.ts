@@ -249,10 +249,23 @@ export const statements: Readonly<Record<string, Work>> = {
       return true;
     }),
 
-  /** What TypeORM asks for, by what is remembered: a key, or an id. */
+  select_payments_by_key: (session, [customers, keys]) =>
+    zip({ customers, keys }).flatMap(({ customers: customer, keys: key }) =>
+      session
+        .all('payment')
+        .flatMap(([, row]) =>
+          row.customer_id === customer && row.idempotency_key === key
+            ? [inDates(row, 'created_at', 'completed_at')]
+            : [],
+        ),
+    ),
+  select_refunds_by_key: () => [],
+
+  /** What TypeORM asks for. */
   find_payment: (session, [where]) =>
-    session.all('payment').flatMap(([, row]) => (matches(row, where) ? [row] : [])),
-  find_refund: () => [],
+    session
+      .all('payment')
+      .flatMap(([, row]) => (row.customer_id === where.customerId && row.id === where.id ? [row] : [])),
 };
 
 // Whatever a column holds.
@@ -405,13 +418,6 @@ function told(session: Session, row: Row): Answered {
 
 function keyOf({ customers, keys }: Asked): string {
   return `key:${customers}/${keys}`;
-}
-
-function matches(row: Row, { customerId, idempotencyKey, id }: Asked): boolean {
-  return (
-    row.customer_id === customerId &&
-    (id === undefined ? row.idempotency_key === idempotencyKey : row.id === id)
-  );
 }
 
 /** Columns into rows. */
