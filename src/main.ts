@@ -6,6 +6,8 @@ import { publishDocs } from './docs/docs-page.js';
 import { protect } from './http/protect.js';
 import { createServer } from './http/server.js';
 import { readSettings, type Settings } from './settings.js';
+import { errorToLog } from './telemetry/error-to-log.js';
+import { createLog } from './telemetry/log.js';
 
 /** Boots the API. It listens once this returns. */
 export async function startApi(settings: Settings): Promise<NestFastifyApplication> {
@@ -56,6 +58,18 @@ function stopOnSignal(app: NestFastifyApplication, { shutdownGraceMs }: Settings
   else if (process.send) stop();
 }
 
+/**
+ * An error that nobody caught, or a rejection that nobody waits for: what is in memory may be half of something. It is
+ * told in one line, and the process is gone, as after a kill: whatever counts is in the database, where others find it.
+ */
+function endOnMistake({ logLevel }: Settings): void {
+  const log = createLog(logLevel);
+  process.on('uncaughtException', (error, event) => {
+    log.fatal({ event, err: errorToLog(error) }, 'nobody caught this: the process ends');
+    process.exit(1);
+  });
+}
+
 /** What may go wrong before the first request, and what to do about it. */
 function explain(error: unknown): string {
   const { code = '', message } = error as NodeJS.ErrnoException;
@@ -74,6 +88,7 @@ function explain(error: unknown): string {
 if (import.meta.main) {
   try {
     const settings = readSettings(process.env);
+    endOnMistake(settings);
     const app = await startApi(settings);
     stopOnSignal(app, settings);
     console.log(`Pay Sam listens on ${await app.getUrl()}`);

@@ -1,4 +1,5 @@
 import { pino, type Logger } from 'pino';
+import { errorToLog } from './error-to-log.js';
 
 /** Lines that wait for a reader, in bytes: about a thousand errors. Older ones say more than newer ones would. */
 const waitingBytesMax = 1024 * 1024;
@@ -17,7 +18,7 @@ export function createLog(level: string): Logger {
   let leftOut = 0;
 
   const log = pino(
-    { level },
+    { level, serializers: { err: toLog } },
     {
       write(line: string) {
         if (stdout.writableLength > waitingBytesMax) {
@@ -34,6 +35,11 @@ export function createLog(level: string): Logger {
     },
   );
   return log;
+}
+
+/** What is safe to write is made by errorToLog. pino would summarise that summary again, and call each error an Object. */
+function toLog(error: unknown): unknown {
+  return Error.isError(error) ? errorToLog(error) : error;
 }
 
 const ignore = () => undefined;
