@@ -20,7 +20,7 @@ export async function startApi(settings: Settings): Promise<NestFastifyApplicati
   try {
     await protect(app, settings);
     publishDocs(app, settings);
-    await refuseOldSchema(app.get(DataSource));
+    await refuseOtherSchema(app.get(DataSource));
     await app.listen(settings.port, settings.host);
   } catch (error) {
     await app.close();
@@ -30,7 +30,7 @@ export async function startApi(settings: Settings): Promise<NestFastifyApplicati
 }
 
 /** This process only ever reads and writes rows. Whoever deploys migrates first, once. */
-async function refuseOldSchema(dataSource: DataSource): Promise<void> {
+async function refuseOtherSchema(dataSource: DataSource): Promise<void> {
   const [table] = await dataSource.query<{ name: string | null }[]>(
     "SELECT to_regclass('migrations') AS name",
   );
@@ -41,6 +41,11 @@ async function refuseOldSchema(dataSource: DataSource): Promise<void> {
   if (dataSource.migrations.some(({ name }) => !names.has(name ?? ''))) {
     throw new Error('The database schema is older than this code. Run "npm run migrate", then start again.');
   }
+  // What was recorded may be gone all the same, or not be ours to read: better said now than to the first caller.
+  await dataSource.query(
+    `SELECT FROM customers, api_keys, accounts, transfers, payments, refunds, idempotency_keys, bank_bookings
+      WHERE false`,
+  );
 }
 
 /** Stops accepting, answers what is in flight, closes the pool. A second signal does not wait. */
@@ -80,6 +85,8 @@ function explain(error: unknown): string {
     ENOTFOUND: 'There is no such host: correct DATABASE_URL.',
     '28P01': 'Correct the password in DATABASE_URL.',
     '28000': 'Correct the user in DATABASE_URL.',
+    '42P01': 'Migrations made that table, and it is gone: restore the database from its backup.',
+    '42501': 'Give the role of DATABASE_URL its rights: SELECT grant_rights_of_the_api(role).',
     '3D000': 'Create the database, or correct DATABASE_URL.',
   };
   return [message, remedies[code]].filter(Boolean).join('. ');
