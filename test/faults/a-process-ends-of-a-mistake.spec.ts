@@ -56,6 +56,7 @@ describe('a process ends of a mistake', () => {
     const worker = startWorker({
       databaseUrl: scene.database.url,
       ...mistaken('throws'),
+      env: { MISTAKE: 'throws', REAP_EVERY_MS: '50' },
       args: ['reaper', '--json'],
     });
     while ((await scene.row('expired')) !== undefined) await new Promise(resolve => setTimeout(resolve, 25));

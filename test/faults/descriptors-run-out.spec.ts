@@ -84,7 +84,7 @@ describeOnLinux('descriptors run out', () => {
     const { id } = await scene.paymentOf('bank-is-out-of-reach');
     expect(await scene.bank.charges(id)).toHaveLength(1);
     expect(await api.kill('SIGTERM')).toEqual({ code: 0, signal: null });
-  });
+  }, 60_000);
 
   async function payOn(socket: Socket, api: ApiProcess, key: string, rail: string): Promise<string> {
     const body = JSON.stringify({ to: 'sam', amount: 100, currency: 'GBP', rail });

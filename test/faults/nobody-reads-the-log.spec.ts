@@ -44,9 +44,9 @@ describe('nobody reads the log', () => {
 
     // It reads again: the lines that were kept, and how many were not.
     reader.kill('SIGCONT');
-    await sleep(500);
+    await untilStill();
     await proxyRefuses(() => call(`${api.url}/payments`, { apiKey: scene.alice.apiKey }));
-    await sleep(500);
+    await untilStill();
     const lines = readLog();
     const leftOut = lines.reduce((sum, line) => sum + (Number(line['leftOut']) || 0), 0);
     const told = lines.filter(line => line['msg'] === 'unavailable').length;
@@ -58,7 +58,15 @@ describe('nobody reads the log', () => {
     reader.kill('SIGSTOP');
     await failOften();
     expect(await api.kill('SIGTERM')).toEqual({ code: 0, signal: null });
-  });
+  }, 60_000);
+
+  /** All that was kept has been read: the log has grown, and grows no more. */
+  async function untilStill(): Promise<void> {
+    for (let before = -1, now = readLog().length; before < now; now = readLog().length) {
+      before = now;
+      await sleep(500);
+    }
+  }
 
   async function failOften(): Promise<void> {
     await proxyRefuses(async () => {
