@@ -34,7 +34,9 @@ describe('a machine in trouble', () => {
       await lock.release();
       await answers;
     }
-    expect([...new Set(told)].sort()).toEqual(['200', '503 overloaded']);
+    expect(told).toEqual(expect.arrayContaining(['200', '503 overloaded']));
+    // On a slow machine the lock outlasts the patience of some: they are told to come back, too.
+    expect(told.filter(each => !/^(200|503 (overloaded|unavailable))$/.test(each))).toEqual([]);
 
     // Whoever comes back is served, by the same process.
     const left = [...unpaid];
