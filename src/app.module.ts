@@ -2,7 +2,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { TerminusModule } from '@nestjs/terminus';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { DataSource } from 'typeorm';
 import { BankClient } from './bank/bank.client.js';
 import { dataSourceOptions } from './data-source.js';
@@ -23,6 +23,7 @@ import { Requests } from './payments/requests.js';
 import { allWorkers, Workers } from './recovery/workers.js';
 import { WorkersInside } from './recovery/workers-inside.js';
 import { Settings } from './settings.js';
+import { createLog } from './telemetry/log.js';
 import { MetricsController } from './telemetry/metrics.controller.js';
 import { Telemetry } from './telemetry/telemetry.js';
 
@@ -51,7 +52,7 @@ export class AppModule {
       ],
       providers: [
         { provide: Settings, useValue: settings },
-        { provide: LOG, useFactory: () => pino({ level: settings.logLevel }) },
+        { provide: LOG, useFactory: () => createLog(settings.logLevel) },
         { provide: APP_FILTER, useFactory: (log: Logger) => new ProblemFilter(log, settings), inject: [LOG] },
         { provide: APP_PIPE, useClass: BodyPipe },
         ApiKeys,

@@ -6,6 +6,8 @@ import { publishDocs } from './docs/docs-page.js';
 import { protect } from './http/protect.js';
 import { createServer } from './http/server.js';
 import { readSettings, type Settings } from './settings.js';
+import { errorToLog } from './telemetry/error-to-log.js';
+import { createLog } from './telemetry/log.js';
 
 /** Boots the API. It listens once this returns. */
 export async function startApi(settings: Settings): Promise<NestFastifyApplication> {
@@ -18,7 +20,7 @@ export async function startApi(settings: Settings): Promise<NestFastifyApplicati
   try {
     await protect(app, settings);
     publishDocs(app, settings);
-    await refuseOldSchema(app.get(DataSource));
+    await refuseOtherSchema(app.get(DataSource));
     await app.listen(settings.port, settings.host);
   } catch (error) {
     await app.close();
@@ -28,7 +30,7 @@ export async function startApi(settings: Settings): Promise<NestFastifyApplicati
 }
 
 /** This process only ever reads and writes rows. Whoever deploys migrates first, once. */
-async function refuseOldSchema(dataSource: DataSource): Promise<void> {
+async function refuseOtherSchema(dataSource: DataSource): Promise<void> {
   const [table] = await dataSource.query<{ name: string | null }[]>(
     "SELECT to_regclass('migrations') AS name",
   );
@@ -39,6 +41,11 @@ async function refuseOldSchema(dataSource: DataSource): Promise<void> {
   if (dataSource.migrations.some(({ name }) => !names.has(name ?? ''))) {
     throw new Error('The database schema is older than this code. Run "npm run migrate", then start again.');
   }
+  // What was recorded may be gone all the same, or not be ours to read: better said now than to the first caller.
+  await dataSource.query(
+    `SELECT FROM customers, api_keys, accounts, transfers, payments, refunds, idempotency_keys, bank_bookings
+      WHERE false`,
+  );
 }
 
 /** Stops accepting, answers what is in flight, closes the pool. A second signal does not wait. */
@@ -56,6 +63,18 @@ function stopOnSignal(app: NestFastifyApplication, { shutdownGraceMs }: Settings
   else if (process.send) stop();
 }
 
+/**
+ * An error that nobody caught, or a rejection that nobody waits for: what is in memory may be half of something. It is
+ * told in one line, and the process is gone, as after a kill: whatever counts is in the database, where others find it.
+ */
+function endOnMistake({ logLevel }: Settings): void {
+  const log = createLog(logLevel);
+  process.on('uncaughtException', (error, event) => {
+    log.fatal({ event, err: errorToLog(error) }, 'nobody caught this: the process ends');
+    process.exit(1);
+  });
+}
+
 /** What may go wrong before the first request, and what to do about it. */
 function explain(error: unknown): string {
   const { code = '', message } = error as NodeJS.ErrnoException;
@@ -66,6 +85,8 @@ function explain(error: unknown): string {
     ENOTFOUND: 'There is no such host: correct DATABASE_URL.',
     '28P01': 'Correct the password in DATABASE_URL.',
     '28000': 'Correct the user in DATABASE_URL.',
+    '42P01': 'Migrations made that table, and it is gone: restore the database from its backup.',
+    '42501': 'Give the role of DATABASE_URL its rights: SELECT grant_rights_of_the_api(role).',
     '3D000': 'Create the database, or correct DATABASE_URL.',
   };
   return [message, remedies[code]].filter(Boolean).join('. ');
@@ -74,6 +95,7 @@ function explain(error: unknown): string {
 if (import.meta.main) {
   try {
     const settings = readSettings(process.env);
+    endOnMistake(settings);
     const app = await startApi(settings);
     stopOnSignal(app, settings);
     console.log(`Pay Sam listens on ${await app.getUrl()}`);

@@ -73,12 +73,15 @@ function isDatabaseTrouble(error: unknown): boolean {
   return sqlStateOf(cause) === null ? isLostConnection(cause) : isWorthAnotherTry(cause);
 }
 
-/** The driver's own words for a connection that died. */
+/** What the system says of a connection that died or could not be made; the last two: no descriptor is left for it. */
+const noWay = /^(ECONN|EPIPE|ETIMEDOUT|E(HOST|NET)UNREACH|EADDRNOTAVAIL|ENOTFOUND|EAI_|EMFILE|ENFILE)/;
+
+/** That, or the driver's own words for it. */
 function isLostConnection(error: unknown): boolean {
   if (!Error.isError(error)) return false;
   const { code } = error as NodeJS.ErrnoException;
   return (
-    (code !== undefined && /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_)/.test(code)) ||
+    (code !== undefined && noWay.test(code)) ||
     /Connection terminated|not queryable|read timeout/.test(error.message)
   );
 }

@@ -1,9 +1,8 @@
 import rateLimit from '@fastify/rate-limit';
-import underPressure from '@fastify/under-pressure';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { docsPolicy, isDocs } from '../docs/docs-page.js';
 import type { Settings } from '../settings.js';
+import { EventLoopDelay } from './event-loop-delay.js';
 import { Problem } from './problem.js';
 import { send } from './problem.filter.js';
 import { securityHeaders } from './security-headers.js';
@@ -20,15 +19,20 @@ export async function protect(app: NestFastifyApplication, settings: Settings): 
     reply.headers(isDocs(url) ? forDocs : forAnswers);
     done();
   });
-  await server.register(underPressure, {
-    maxEventLoopDelay: settings.eventLoopDelayMaxMs,
-    pressureHandler: ({ url }: FastifyRequest, reply: FastifyReply) => {
-      if (alwaysAnswered.includes(url)) return;
-      const problem = new Problem('overloaded', 'This process is too busy to take on more.', {
-        headers: { 'retry-after': '1' },
-      });
-      send(reply, problem, settings);
-    },
+  const delay = new EventLoopDelay();
+  server.addHook('onClose', (_server, done) => {
+    delay.stop();
+    done();
+  });
+  server.addHook('onRequest', ({ url }, reply, done) => {
+    if (delay.ms <= settings.eventLoopDelayMaxMs || alwaysAnswered.includes(url)) {
+      done();
+      return;
+    }
+    const problem = new Problem('overloaded', 'This process is too busy to take on more.', {
+      headers: { 'retry-after': '1' },
+    });
+    send(reply, problem, settings);
   });
   await server.register(rateLimit, { global: false });
   app.get(Traffic).begin(server);

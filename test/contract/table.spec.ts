@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { problems } from '../../src/http/problems.js';
+import { titlesIn } from '../support/titles.js';
 
 const page = readFileSync('docs/contract.md', 'utf8');
 const [contract = '', table = ''] = page.split('## Sentence by sentence');
@@ -56,10 +57,3 @@ describe('docs/contract.md', () => {
     }
   });
 });
-
-/** What stands in quotation marks behind `it(`, `test(`, `describe(`, or an `each`. */
-function titlesIn(file: string): string[] {
-  const source = readFileSync(file, 'utf8');
-  const calls = /(?:\b(?:it|test|describe)|\))\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1\s*,/g;
-  return [...source.matchAll(calls)].map(([, , title = '']) => title.replace(/\\(.)/g, '$1'));
-}

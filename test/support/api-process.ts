@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import type { Stream } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../start/ports.js';
 import { unlimited } from './api.js';
@@ -11,6 +12,8 @@ export interface ApiOptions {
   /** Modules to load before everything else. */
   imports?: string[];
   env?: Record<string, string>;
+  /** Where its stdout goes, if it is not to be collected. */
+  stdout?: Stream;
 }
 
 export interface Exit {
@@ -57,7 +60,7 @@ export function startWorker({ args = [], ...options }: ApiOptions & { args?: str
 
 function startProcess(
   command: string[],
-  { databaseUrl, faultPoint, faultSignal, imports = [], env }: ApiOptions,
+  { databaseUrl, faultPoint, faultSignal, imports = [], env, ...to }: ApiOptions,
 ): RealProcess & { comesTrue: (isTrue: () => boolean | Promise<boolean>) => Promise<boolean> } {
   const preloads = ['./test/support/fault-points.ts', ...imports].flatMap(file => ['--import', file]);
   const child = spawn(process.execPath, [...preloads, ...command], {
@@ -71,7 +74,7 @@ function startProcess(
       ...env,
     },
     // The channel is what tells the API that a test run was killed: it then stops by itself.
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    stdio: ['ignore', to.stdout ?? 'pipe', 'pipe', 'ipc'],
   });
   const { pid } = child;
   if (pid === undefined) throw new Error(`${command.join(' ')} could not be started`);
