@@ -95,7 +95,7 @@ export class Driver {
 
   private async operateOneAfterTheOther(): Promise<void> {
     const { operations = Infinity, thinkMs } = this.options;
-    while (!this.isStopping && (this.open.length > 0 || this.begun < operations)) {
+    while (this.open.length > 0 || (!this.isStopping && this.begun < operations)) {
       // The same number is the same plan, under the same keys.
       await this.operate(this.plan(this.open.shift() ?? (this.begun += 1)));
       if (thinkMs > 0) await this.rest(this.random.next() * 2 * thinkMs);
