@@ -88,6 +88,11 @@ async function run(scene: Scene, { seed, scale, say }: Stage): Promise<ActResult
   const failed = unknown + notSent;
   if (failed > 0) found.add('no client call fails because an API is restarted', 'the client', { calls });
   const log = await readDriverLogs([scene.log('steady')]);
+  // The database is well all the time, and so is whoever was let in. A client would hide this by trying again.
+  const turnedAway = log.filter(({ reply }) => (reply?.status ?? 0) >= 500);
+  for (const { invoke, reply } of turnedAway) {
+    found.add('a request that got in is answered, also by a process that stops', invoke.exchange, { reply });
+  }
   return scene.judge({
     name: rollingRestarts.name,
     counts: {
@@ -97,6 +102,7 @@ async function run(scene: Scene, { seed, scale, say }: Stage): Promise<ActResult
       ).length,
       'client calls': answered + refused + failed,
       'client calls that failed': failed,
+      'attempts that were answered 5xx': turnedAway.length,
       'attempts that were cut off': log.filter(({ reply }) => reply?.status === null).length,
       'connections that the door sent elsewhere': refusals,
     },
