@@ -139,7 +139,7 @@ function recovery(felt: readonly Exchange[], { wentAt, backAt }: { wentAt: numbe
   };
 }
 
-/** Those of one who was told to wait, by himself, are the bank's. */
+/** Waits that the caller asked for are in it, before the outage as after it. */
 function tookMs({ invoke, reply }: Exchange): number {
   return (reply?.at ?? invoke.at) - invoke.at;
 }
