@@ -7,11 +7,14 @@ import type { Part } from './part.js';
 import { endWithinMs, type Scene } from './scene.js';
 import { quantile, timesToKnow } from './times.js';
 
-/** How long nobody gets through, in milliseconds, from the moment at which the crowd arrives. */
+/** How long nobody gets through, in milliseconds, from the moment at which the crowd is there. */
 const outageMs = { gate: 3_000, long: 20_000 };
 
 /** Payments that are meant while nobody gets through, by one process. */
 const crowd = 1_000;
+
+/** The client's default: requests that are under way at once. */
+const atOnceMax = 64;
 
 /**
  * Requests per call. The client's budget is that of a process: a hundred retries in a row, so a thousand calls are 1,100
@@ -68,7 +71,10 @@ export async function outage(scene: Scene, kind: Kind, { scale, seed, say }: Sta
     thinkMs: 0,
   });
   const log = () => readDriverLogs([scene.log(`herd-${kind}`)]);
-  while (monotonicMs() - wentAt < endWithinMs && (await log().catch(() => [])).length === 0) await sleep(100);
+  // The whole crowd has come by then: each with a first attempt, or as many as the client lets through at once.
+  const arrived = async () =>
+    (await log().catch(() => [])).length >= (kind === 'refused' ? crowd : atOnceMax);
+  while (monotonicMs() - wentAt < 2 * endWithinMs && !(await arrived())) await sleep(200);
   await sleep(outageMs[scale]);
   if (kind === 'hangs') for (const door of doors) door.resetAll();
   for (const door of doors) await door.heal();
