@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DriverLog, monotonicMs, type Asked, type Invoke, type PaymentAsked } from './driver-log.js';
+import type { Entry } from '@pay-sam/client';
+import { ClientSender } from './client-sender.js';
+import type { PaymentAsked } from './driver-log.js';
+import { meantBy, readPast } from './driver-past.js';
 import { FetchSender } from './fetch-sender.js';
-import { requestHash } from './log-holes.js';
-import { planOperation, spell, type Caller, type Plan } from './plan.js';
+import { justThePayment, planOperation, spell, type Caller, type Plan } from './plan.js';
 import { Random } from './random.js';
-import { replyOf } from './reply.js';
+import { Scribe, type Wish } from './scribe.js';
 import type { Ended, Request, Sender } from './send.js';
+import type { CallsEnded } from './told-client.js';
 
 export interface DriverOptions {
   /** Begins the name of each of its operations. */
@@ -21,6 +24,12 @@ export interface DriverOptions {
   readonly thinkMs: number;
   /** It ends by itself after so many; else when it is told to. */
   readonly operations?: number;
+  /** `client`: the published one, for all that a client sends. `fetch`, the default: retries of the harness's own. */
+  readonly sender?: 'client' | 'fetch';
+  /** The client's journal, a folder. With it and its log, a driver that was killed goes on where it died. */
+  readonly journal?: string;
+  /** Each operation is a payment and nothing else: whoever counts requests wants no repeats on purpose. */
+  readonly justPayments?: boolean;
 }
 
 /**
@@ -29,10 +38,11 @@ export interface DriverOptions {
  * and it goes on asking until it knows.
  */
 export class Driver {
-  private readonly log: DriverLog;
+  private readonly scribe: Scribe;
   private readonly random: Random;
-  private exchanges = 0;
-  private begun = 0;
+  /** Of an earlier life, to be looked into before anything new. */
+  private readonly open: number[];
+  private begun: number;
   private isStopping = false;
   private readonly givingUp = new AbortController();
 
@@ -40,15 +50,24 @@ export class Driver {
     private readonly options: DriverOptions,
     private readonly sender: Sender = senderOf(options),
   ) {
-    this.log = new DriverLog(options.log);
+    const past = readPast(options.log, options.name);
+    this.scribe = new Scribe(options.log, options.name, past);
+    this.open = [...past.open];
+    this.begun = past.begun;
     this.random = Random.of(options.seed, options.name, 'spelling');
   }
 
   /** Resolves when every operation that was begun has come to its end, or was given up. @returns how many began */
   async run(): Promise<number> {
+    await this.takeUp();
     await Promise.all(Array.from({ length: this.options.atOnce }, () => this.operateOneAfterTheOther()));
-    this.log.close();
+    this.scribe.close();
     return this.begun;
+  }
+
+  /** How the published client's calls have ended, in its own words. Nothing where another sender was at work. */
+  get calls(): CallsEnded {
+    return this.sender instanceof ClientSender ? this.sender.ended : {};
   }
 
   /** Begins nothing new. What is under way is brought to its end. */
@@ -62,12 +81,30 @@ export class Driver {
     this.givingUp.abort();
   }
 
+  /** What the client's journal holds comes first: it may have been paid for by nobody, or not at all. */
+  private async takeUp(): Promise<void> {
+    const { sender } = this;
+    if (!(sender instanceof ClientSender) || this.options.journal === undefined) return;
+    const callers = new Map(this.options.callers.map(caller => [caller.apiKey, caller]));
+    const listenTo = (caller: Caller) => (entry: Entry) =>
+      this.scribe.listen({ ...meantBy(entry, caller.name), customer: caller.name, key: entry.key });
+    await Promise.all(
+      [...callers].map(([apiKey, caller]) => sender.takeUp(apiKey, listenTo(caller), this.givingUp.signal)),
+    );
+  }
+
   private async operateOneAfterTheOther(): Promise<void> {
     const { operations = Infinity, thinkMs } = this.options;
-    while (!this.isStopping && this.begun < operations) {
-      await this.operate(planOperation({ ...this.options, driver: this.options.name }, (this.begun += 1)));
+    while (this.open.length > 0 || (!this.isStopping && this.begun < operations)) {
+      // The same number is the same plan, under the same keys.
+      await this.operate(this.plan(this.open.shift() ?? (this.begun += 1)));
       if (thinkMs > 0) await this.rest(this.random.next() * 2 * thinkMs);
     }
+  }
+
+  private plan(nth: number): Plan {
+    const plan = planOperation({ ...this.options, driver: this.options.name }, nth);
+    return this.options.justPayments === true ? justThePayment(plan) : plan;
   }
 
   /** Cut short by the end of the run. */
@@ -77,7 +114,7 @@ export class Driver {
 
   /** The life of one operation, as its caller sees it. */
   private async operate(plan: Plan): Promise<void> {
-    const one = new Operation(plan.operation, plan.caller, plan.key);
+    const one = { name: plan.operation, caller: plan.caller, key: plan.key };
     const { cancel, collision, params, stranger } = plan;
 
     if (cancel === 'before') await this.cancel(one);
@@ -131,7 +168,7 @@ export class Driver {
 
   /** Somebody else has chosen the same key, or tries what it opens. */
   private meet(plan: Plan, { caller, does }: NonNullable<Plan['stranger']>): Promise<Ended | null> {
-    const other = new Operation(`${plan.operation}-of-${caller.name}`, caller, plan.key);
+    const other = { name: `${plan.operation}-of-${caller.name}`, caller, key: plan.key };
     if (does === 'look') return this.look(other);
     const params = { ...plan.params, from: caller.name, reference: other.name };
     return this.pay(other, params, { isPut: false, prefer: undefined });
@@ -145,7 +182,7 @@ export class Driver {
     const key = caller.isKeyless === true ? null : `key-${operation}-back`;
     const path = `/payments/${json.id}/refunds`;
     const params = { payment_id: json.id, amount };
-    const back = new Operation(`${operation}-back`, caller, key);
+    const back = { name: `${operation}-back`, caller, key };
     await this.send(
       back,
       { asked: 'refund', params },
@@ -154,68 +191,40 @@ export class Driver {
   }
 
   private readBalance(caller: Caller, name: string): Promise<Ended | null> {
-    const one = new Operation(name, caller, null);
+    const one = { name, caller, key: null };
     return this.send(one, { asked: 'accounts', params: null }, { method: 'GET', path: '/accounts' });
   }
 
-  /** Each attempt is in the log before its first byte is sent, and its end before anything else is done. */
   private send(
-    one: Operation,
-    { asked, params, prefer, notToTell }: Wish,
+    { name: operation, caller, key }: Operation,
+    what: What,
     request: Pick<Request, 'method' | 'path' | 'body'>,
   ): Promise<Ended | null> {
-    const { caller, key, name: operation } = one;
+    const { asked, prefer, notToTell } = what;
+    // Somebody else's key is taken by hand, and by mistake.
+    const more = { ...(prefer !== undefined && { prefer }), ...(notToTell && { byHand: true as const }) };
     return this.sender.send(
-      { ...request, apiKey: caller.apiKey, key, asked, ...(prefer !== undefined && { prefer }) },
-      {
-        begins: () => {
-          const exchange = `${this.options.name}:${(this.exchanges += 1)}`;
-          this.log.write({
-            kind: 'invoke',
-            exchange,
-            operation,
-            attempt: one.nextAttempt(),
-            customer: caller.name,
-            key,
-            asked,
-            request: requestHash({ params }),
-            params,
-            ...(prefer !== undefined && { prefer }),
-            at: monotonicMs(),
-          });
-          return exchange;
-        },
-        ends: (exchange, end) => {
-          const about = { exchange, at: monotonicMs(), asked, ...(notToTell && { notToTell }) };
-          this.log.write(replyOf(end, about));
-        },
-      },
+      { ...request, apiKey: caller.apiKey, key, asked, ...more },
+      this.scribe.listen({ operation, customer: caller.name, key, ...what }),
       this.givingUp.signal,
     );
   }
 }
 
-/** What is asked for, as the log has it. */
-interface Wish {
-  readonly asked: Asked;
-  readonly params: Invoke['params'];
-  readonly prefer?: string;
-  readonly notToTell?: readonly string[];
+/** What a driver that comes to its end by itself prints. */
+export interface DriverReport {
+  readonly operations: number;
+  readonly calls: CallsEnded;
 }
 
-/** Counts its attempts, however many are made at once. */
-class Operation {
-  private attempts = 0;
+/** What is asked for, whatever it is asked with. */
+type What = Pick<Wish, 'asked' | 'params' | 'prefer' | 'notToTell'>;
 
-  constructor(
-    readonly name: string,
-    readonly caller: Caller,
-    readonly key: string | null,
-  ) {}
-
-  nextAttempt(): number {
-    return (this.attempts += 1);
-  }
+/** One key, or none, of one caller's. */
+interface Operation {
+  readonly name: string;
+  readonly caller: Caller;
+  readonly key: string | null;
 }
 
 function inOperation(params: string): string {
@@ -228,9 +237,12 @@ function valuesOf({ to, amount, reference }: PaymentAsked): string[] {
 }
 
 /** One caller in three is in a hurry, and asks long before it was told to. */
-function senderOf({ name, seed, urls }: DriverOptions): Sender {
+function senderOf({ name, seed, urls, sender, journal }: DriverOptions): Sender {
   const random = Random.of(seed, name, 'patience');
-  return new FetchSender(urls, random, () => (random.chance(1 / 3) ? 0.1 : 1));
+  const byHand = new FetchSender(urls, random, () => (random.chance(1 / 3) ? 0.1 : 1));
+  return sender === 'client'
+    ? new ClientSender({ urls, ...(journal !== undefined && { journal }) }, byHand)
+    : byHand;
 }
 
 /**
@@ -248,6 +260,7 @@ if (import.meta.main) {
   process.once('disconnect', () => {
     driver.giveUp();
   });
-  console.log(JSON.stringify({ operations: await driver.run() }));
+  const operations = await driver.run();
+  console.log(JSON.stringify({ operations, calls: driver.calls } satisfies DriverReport));
   if (process.connected) process.disconnect();
 }

@@ -75,7 +75,8 @@ function whenToComeBack(request: Request, { headers, status }: Ended & { kind: '
   return Number(headers.get('retry-after') ?? '1') * 1_000;
 }
 
-function whyOf(error: unknown): string {
+/** The system's word for what went wrong: only `ECONNREFUSED` says that nothing was sent. */
+export function whyOf(error: unknown): string {
   const { cause, name, message } = error as Error & { cause?: { code?: string } };
   return cause?.code ?? (name === 'TimeoutError' ? name : message);
 }

@@ -97,6 +97,23 @@ export function planOperation(
   };
 }
 
+/** The same payment, by the same caller under the same key, and nothing that is done beside it. */
+export function justThePayment(plan: Plan): Plan {
+  return {
+    ...plan,
+    isPut: false,
+    together: 0,
+    repeats: 0,
+    repeatsAfterMs: 0,
+    collision: undefined,
+    stranger: undefined,
+    cancel: undefined,
+    refund: undefined,
+    looks: false,
+    readsBalance: false,
+  };
+}
+
 /** One request, spelled one of the ways that mean the same. */
 export function spell(params: PaymentAsked, random: Random): string {
   const { from, rail, ...rest } = params;

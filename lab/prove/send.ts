@@ -11,6 +11,8 @@ export interface Request {
   /** JSON, spelled as it is to be sent. */
   readonly body?: string;
   readonly prefer?: string;
+  /** No client would send this, so none is asked to: somebody else's key, say. */
+  readonly byHand?: true;
 }
 
 /** How one attempt ended: a whole answer arrived, or it did not. */

@@ -34,6 +34,11 @@ export class TcpProxy {
     return `http://127.0.0.1:${this.port}`;
   }
 
+  /** Where it leads, for whoever wants to go there directly. */
+  get targetPort(): number {
+    return this.target;
+  }
+
   /** From the next connection on. */
   pointTo(port: number): void {
     this.target = port;

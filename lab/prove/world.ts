@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startApi, startWorker, type RealProcess } from '../../test/support/api-process.js';
+import { startApi, startWorker, type Exit, type RealProcess } from '../../test/support/api-process.js';
 import { startBank, type BankProcess } from '../../test/support/bank-process.js';
 import { KillablePostgres } from '../../test/support/killable-postgres.js';
 import { PostgresProxy } from '../../test/support/postgres-proxy.js';
@@ -72,10 +72,14 @@ export class World {
     readonly databaseLinks: Readonly<Record<Victim, PostgresProxy>>,
     /** Between all of them and the bank. */
     readonly bankLink: TcpProxy,
+    private readonly env: Readonly<Record<string, string>>,
   ) {}
 
-  /** @throws Error when the harness itself cannot be set up: no verdict about the product */
-  static async create(): Promise<World> {
+  /**
+   * @param env settings of all processes, where an act wants others than those above
+   * @throws Error when the harness itself cannot be set up: no verdict about the product
+   */
+  static async create(env: Readonly<Record<string, string>> = {}): Promise<World> {
     const folder = mkdtempSync(join(tmpdir(), 'paysam-prove-'));
     const postgres = await KillablePostgres.create();
     await recordKeyHistory({ query: (text: string) => postgres.sql(text) } as never);
@@ -92,6 +96,7 @@ export class World {
         worker: await PostgresProxy.start(postgres.url),
       },
       await TcpProxy.start(Number(new URL(bank.url).port)),
+      env,
     );
     for (const victim of victims) await world.start(victim);
     return world;
@@ -137,6 +142,13 @@ export class World {
     await running?.kill();
   }
 
+  /** SIGTERM, as before a new release. Its network stays, and refuses whoever calls meanwhile. */
+  async terminate(victim: Victim): Promise<Exit> {
+    const running = this.processes.get(victim);
+    this.processes.delete(victim);
+    return (await running?.kill('SIGTERM')) ?? { code: null, signal: null };
+  }
+
   /** Whether it died by itself: at a fault point, or by a mistake of ours. */
   hasDied(victim: Victim): boolean {
     return this.dead.has(victim);
@@ -174,7 +186,7 @@ export class World {
       // The writer's name in the history of keys.
       search: `application_name=${victim}`,
     }).href;
-    const env = { ...settings, ...this.bank.env, BANK_URL: this.bankLink.url };
+    const env = { ...settings, ...this.env, ...this.bank.env, BANK_URL: this.bankLink.url };
     const options = { databaseUrl, env, ...(faultPoint !== undefined && { faultPoint }) };
     if (victim === 'worker') {
       this.watch(victim, startWorker(options));

@@ -246,8 +246,9 @@ export class Engine implements BeforeApplicationShutdown, OnApplicationShutdown 
 
   private async pending(attempt: Attempt, retryAfterSeconds: number): Promise<Outcome> {
     const { customerId, operation } = attempt;
-    const { state = {} } = (await this.lookUp.row(attempt)) ?? {};
-    const body = await operation.memory.interim?.(this.dataSource.manager, customerId, state);
+    const seen = await this.lookUp.row(attempt);
+    // A row that is gone has ended: there is nothing to show as pending, and no state to find it by.
+    const body = seen && (await operation.memory.interim?.(this.dataSource.manager, customerId, seen.state));
     // Read again after it: what could not be shown as pending any more has ended by now.
     const row = await this.lookUp.row(attempt);
     // Its row may even have been reaped since. What it did is remembered.
