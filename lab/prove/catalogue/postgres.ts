@@ -5,6 +5,7 @@ const outage = 'test/promises/an-outage-ends.spec.ts';
 const busy = 'test/promises/a-busy-database-only-delays-a-payment.spec.ts';
 const lostCommit = 'test/promises/a-lost-commit-is-not-a-lost-payment.spec.ts';
 const failures = 'test/promises/a-failure-is-told-by-what-it-does.spec.ts';
+const repeated = 'test/faults/what-is-repeated-asks-nobody-again.spec.ts';
 const health = 'test/edges/health.spec.ts';
 
 const kills: Proof = { act: 'postgres kills' };
@@ -203,6 +204,10 @@ export const postgresRows: readonly CatalogueRow[] = [
     invariants: ['I4', 'I5'],
     provedBy: [
       { test: busy, title: 'in a deadlock with somebody who locks accounts in another order (F41)' },
+      {
+        test: repeated,
+        title: 'F41: %s in a deadlock: all of it is repeated, and the bank hears nothing of it',
+      },
     ],
   },
   {
@@ -211,6 +216,10 @@ export const postgresRows: readonly CatalogueRow[] = [
     invariants: ['I5'],
     provedBy: [
       everythingRepeated,
+      {
+        test: repeated,
+        title: 'F42: %s in a serialization failure: all of it is repeated, and the bank hears nothing of it',
+      },
       {
         test: busy,
         title: 'whose default is another isolation: payments run in READ COMMITTED all the same (F42)',
