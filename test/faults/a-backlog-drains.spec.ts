@@ -3,7 +3,7 @@ import { Rail } from '../crashes/rail.js';
 import type { ApiProcess } from '../support/api-process.js';
 import { abandonPayments, numbered } from './abandoned.js';
 
-/** A fifth of what the design asks for: what is there to drain makes no difference to how fast it drains. */
+/** A fifth of what the design asks for, so that a test can wait for it. How fast it drains `npm run bench` tells. */
 const backlog = 2_000;
 
 /** What a completer must do in a second even on a machine that is busy with other things. */
