@@ -5,6 +5,7 @@ import type { Settings } from '../settings.js';
 import { EventLoopDelay } from './event-loop-delay.js';
 import { Problem } from './problem.js';
 import { send } from './problem.filter.js';
+import { RequestWindows } from './request-windows.js';
 import { securityHeaders } from './security-headers.js';
 import { Traffic } from './traffic.js';
 
@@ -34,6 +35,6 @@ export async function protect(app: NestFastifyApplication, settings: Settings): 
     });
     send(reply, problem, settings);
   });
-  await server.register(rateLimit, { global: false });
+  await server.register(rateLimit, { global: false, store: RequestWindows });
   app.get(Traffic).begin(server);
 }

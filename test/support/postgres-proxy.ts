@@ -301,14 +301,14 @@ function errorResponse(fields: Record<string, string>): Buffer {
   return Buffer.concat([head, content]);
 }
 
-interface Message {
+export interface Message {
   /** One letter; '' for the first messages of a client, which have none. */
   type: string;
   bytes: Buffer;
 }
 
 /** Makes whole messages of a stream that arrives in pieces: type (1 byte), length (4, itself included), content. */
-class Messages {
+export class Messages {
   private rest: Buffer = Buffer.alloc(0);
 
   /** @param typed false for a client until it has sent its login: its first messages have no type */
