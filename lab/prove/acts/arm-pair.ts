@@ -26,7 +26,8 @@ export function armsOf(
     env: {
       ...(misses > 0 && patienceAfter(misses)),
       // A call ends with its first request, so that what the bank did is what is in memory, or being written.
-      ...(/^K[56]/.test(point.id) && { BANK_REQUESTS_MAX: '1' }),
+      // Anywhere else it has to come so far by itself.
+      BANK_REQUESTS_MAX: /^K[56]/.test(point.id) ? '1' : '8',
       ...(bankUrl !== undefined && {
         BANK_URL: bankUrl === 'https:' ? stage.bank.url.replace('http:', bankUrl) : bankUrl,
       }),

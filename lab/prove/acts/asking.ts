@@ -52,9 +52,12 @@ export class Asking {
     return told;
   }
 
-  /** Asks no more under these keys, or under any. What is not known by now stays unknown, and the log says so. */
+  /** Asks no more under these keys, or under any, unless it is told to pay again. */
   stopAsking(keys: readonly string[] = [...this.stops.keys()]): void {
-    for (const key of keys) this.stops.get(key)?.abort();
+    for (const key of keys) {
+      this.stops.get(key)?.abort();
+      this.stops.delete(key);
+    }
   }
 
   async close(): Promise<void> {

@@ -28,8 +28,11 @@ export interface BankMode {
   readonly bankUrls?: readonly string[];
 }
 
-/** Twice: once to the one who dies, or to nobody, and once to whoever takes over. */
-const times = 2;
+/**
+ * Once to the one who dies, or to nobody, and twice to whoever takes over, whose call then ends without knowing: so that
+ * what nobody knows is recorded, too, and not only killed.
+ */
+const times = 3;
 
 /** What can go wrong with any request does so with the one that is under way at the point. */
 const anyCall = (...faults: readonly Omit<BankFault, 'times'>[]): BankMode['variants'] => {
@@ -91,7 +94,8 @@ export const bankModes: readonly BankMode[] = [
     what: 'has forgotten the reference',
     scene: 'past its memory',
     end: 'parked',
-    variants: () => [[question('forget')]],
+    // Whoever would send again instead of asking is charged again.
+    variants: () => [[{ kind: 'forget', times: 1 }]],
     leftOut: ({ id }) => (id === 'K8' ? 'what is finished is not asked for any more' : undefined),
   },
   {

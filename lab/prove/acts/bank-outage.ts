@@ -9,6 +9,7 @@ import { join } from '../joined.js';
 import { findLeaks } from '../watch-resources.js';
 import { Findings, type Violation } from '../violation.js';
 import type { Witnesses } from '../witnesses.js';
+import type { Wanted } from './asking.js';
 import { BankStage } from './bank-stage.js';
 import { HealthWatch } from './watch-health.js';
 
@@ -50,7 +51,10 @@ async function perform({ seed, scale, say }: Stage): Promise<ActResult> {
     say(`the bank goes away for ${awayMs / 1_000} s`);
     await stage.bank.kill();
     const away = { from: monotonicMs(), until: Infinity };
-    await Promise.all([payAll(stage, { payments, withinMs: awayMs * comingIn }), sleep(awayMs)]);
+    const [wanted] = await Promise.all([
+      payAll(stage, { payments, withinMs: awayMs * comingIn }),
+      sleep(awayMs),
+    ]);
     away.until = monotonicMs();
     const looked = await health.stop();
     await stage.bank.restart();
@@ -58,7 +62,7 @@ async function perform({ seed, scale, say }: Stage): Promise<ActResult> {
     say('the bank is back');
     const drainMs = await untilDrained(stage, healedAt, endWithinMs);
     say(`drained after ${(drainMs / 1_000).toFixed(1)} s`);
-    await untilTold(stage, endWithinMs);
+    await askOnceMore(stage, wanted);
 
     const witnesses: Witnesses = {
       log: await readDriverLogs([stage.logPath]),
@@ -109,17 +113,21 @@ async function perform({ seed, scale, say }: Stage): Promise<ActResult> {
 async function payAll(
   { asking, lanes }: BankStage,
   { payments, withinMs }: { payments: number; withinMs: number },
-): Promise<void> {
+): Promise<Wanted[]> {
+  const all: Wanted[] = [];
   const urls = lanes.map(({ door }) => door.url);
   const began = monotonicMs();
   for (let nth = 1; nth <= payments; nth += 1) {
     await sleep(Math.max(0, began + (withinMs * nth) / payments - monotonicMs()));
     const lane = lanes[nth % lanes.length];
-    if (!lane) return;
+    if (!lane) break;
     const rail = nth % ledgerEvery === 0 ? 'ledger' : 'bank';
     const amount = 1_000 + ((nth * 37) % 9_000);
-    void asking.pay({ name: `outage-${nth}`, from: lane.account, to: 'sam', amount, rail, urls });
+    const wanted = { name: `outage-${nth}`, from: lane.account, to: 'sam', amount, rail, urls } as const;
+    all.push(wanted);
+    void asking.pay(wanted);
   }
+  return all;
 }
 
 /** @returns milliseconds since the healing, or all that there were */
@@ -134,12 +142,18 @@ async function untilDrained({ postgres }: BankStage, healedAt: number, withinMs:
   return Date.now() - healedAt;
 }
 
-/** Callers come back when they were told to, and some were told to wait long. */
-async function untilTold({ asking }: BankStage, withinMs: number): Promise<void> {
-  const until = Date.now() + withinMs;
-  while (asking.open > 0 && Date.now() < until) await sleep(100);
+/** Those who still wait would come back when they were told to, some in minutes. They come now, a few at once. */
+async function askOnceMore({ asking }: BankStage, wanted: readonly Wanted[]): Promise<void> {
+  asking.stopAsking();
+  const left = [...wanted];
+  const one = async () => {
+    for (let next = left.shift(); next; next = left.shift()) await asking.pay(next);
+  };
+  await Promise.all(Array.from({ length: callersAtOnce }, one));
   await asking.close();
 }
+
+const callersAtOnce = 20;
 
 interface Away {
   readonly from: number;

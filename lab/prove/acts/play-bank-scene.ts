@@ -25,6 +25,8 @@ const lanesAtOnce = 3;
 /** Waits in the proportions of production; those that have to be long enough for a slow machine are strike-pair's. */
 const patience = {
   ...Object.fromEntries(Object.entries(patienceOfHolders).map(([name, ms]) => [name, String(ms)])),
+  // A machine that is busy starting others must not seem to have no database.
+  CONNECT_TIMEOUT_MS: '20000',
   BANK_CONNECT_TIMEOUT_MS: '500',
   BANK_BACKOFF_MS: '10',
   BANK_BACKOFF_MAX_MS: '50',
@@ -49,7 +51,8 @@ interface Scene {
 }
 
 const scenes: Readonly<Record<SceneName, Scene>> = {
-  ordinary: { env: {}, mayPark: ["the bank's transfer has another"] },
+  // To ask and to send: whoever takes over meets as much trouble as one call can bear, and has to write it down.
+  ordinary: { env: { BANK_REQUESTS_MAX: '2' }, mayPark: ["the bank's transfer has another"] },
   outage: { env: outageEnv, mayPark: [] },
   // Nothing is young enough to be sent again, and it is not asked about for half an hour.
   'past its memory': {
@@ -82,8 +85,9 @@ export async function playBankScene(
   { seed, rounds, say, only = () => true }: SceneOptions,
 ): Promise<ScenePlayed> {
   const scene = scenes[name];
-  const perRound = pairsOf(name, 0).filter(only).length;
-  const lanes = name === 'outage' ? perRound : lanesAtOnce;
+  const first = pairsOf(name, 0).filter(only);
+  const perRound = first.length;
+  const lanes = name === 'outage' ? perRound : Math.min(lanesAtOnce, deathsOf(first).length);
   const stage = await BankStage.open({
     lanes,
     env: { ...patience, ...scene.env },
