@@ -34,6 +34,16 @@ describe('a barrier', () => {
     expect((await held).status).toBe(201);
   });
 
+  it('after: holds the answer to a request that is refused, too', async () => {
+    await bank.control('faults', { kind: 'error_before', status: 503 });
+    const id = await raise({ at: 'after', method: 'PUT' });
+    const held = bank.put('a');
+    expect(await watch(id)).toEqual({ reached: true, held: 1 });
+    await release(id);
+    expect((await held).status).toBe(503);
+    expect(await charges()).toBe(0);
+  });
+
   it('lets a request be carried out whose caller has gone meanwhile', async () => {
     const id = await raise({ at: 'before', creditor: 'sam' });
     const leaving = new AbortController();

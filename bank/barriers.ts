@@ -1,6 +1,6 @@
 import { isMeant, type Call, type Target } from './faults.js';
 
-/** Before: the request is read, nothing is written. After: it is carried out, the answer is not sent. */
+/** Before: the request is read, nothing is written. After: it is carried out, or refused; the answer is not sent. */
 export type Moment = 'before' | 'after';
 
 interface Barrier {

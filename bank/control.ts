@@ -44,6 +44,8 @@ export async function serveControl(bank: Bank, { request, url }: Exchange): Prom
   switch (`${request.method ?? ''} ${subject}${id === undefined ? '' : '/…'}`) {
     case 'POST faults':
       return planFault(bank, await readBody<Fault & Target & { times?: number }>(request, faultMembers));
+    case 'GET faults':
+      return { status: 200, body: { struck: bank.faults.tellStruck() } };
     case 'DELETE faults':
       bank.faults.clear();
       return done;
@@ -64,7 +66,7 @@ export async function serveControl(bank: Bank, { request, url }: Exchange): Prom
     case 'GET requests':
       return { status: 200, body: bank.requests.list(url.searchParams.get('reference')) };
     case 'POST reset':
-      bank.faults.clear();
+      bank.faults.reset();
       bank.barriers.clear();
       bank.requests.clear();
       return done;

@@ -225,6 +225,15 @@ describe('a fault happens', () => {
     expect((await bank.get('a')).status).toBe(404);
   });
 
+  it('and it is told how often each has struck, also once it is over', async () => {
+    const plan = async (body: object) => (await bank.control('faults', body)).json.id;
+    const once = await plan({ kind: 'error_before' });
+    const never = await plan({ kind: 'error_before', creditor: 'nobody' });
+    for (let times = 0; times < 2; times += 1) await bank.put('a');
+    await bank.call('DELETE', '/control/faults');
+    expect((await bank.call('GET', '/control/faults')).json.struck).toEqual({ [once]: 1, [never]: 0 });
+  });
+
   it('one after the other, the oldest first', async () => {
     await bank.fault({ kind: 'error_after', status: 502 });
     await bank.fault({ kind: 'decline_despite_charge' });

@@ -92,12 +92,15 @@ export interface Fault {
 /** Faults that are to happen. The oldest that concerns a call happens to it, and no other. */
 export class Faults {
   private readonly planned = new Map<string, { fault: Fault; target: Target; left: number }>();
+  /** How many calls each has happened to, also once it is over: one that never did has proved nothing. */
+  private readonly struck = new Map<string, number>();
   private count = 0;
 
   /** @param times how many calls it happens to; 0: to every one, until it is removed */
   plan(fault: Fault, target: Target, times: number): string {
     const id = `flt_${(this.count += 1)}`;
     this.planned.set(id, { fault, target, left: times || Infinity });
+    this.struck.set(id, 0);
     return id;
   }
 
@@ -105,13 +108,25 @@ export class Faults {
     for (const [id, plan] of this.planned) {
       if (!kinds[plan.fault.kind](call) || !isMeant(plan.target, call)) continue;
       plan.left -= 1;
+      this.struck.set(id, (this.struck.get(id) ?? 0) + 1);
       if (plan.left === 0) this.planned.delete(id);
       return plan.fault;
     }
     return undefined;
   }
 
+  /** By id, since the last reset: how many calls each fault has happened to. */
+  tellStruck(): Record<string, number> {
+    return Object.fromEntries(this.struck);
+  }
+
+  /** What has happened stays known. */
   clear(): void {
     this.planned.clear();
+  }
+
+  reset(): void {
+    this.clear();
+    this.struck.clear();
   }
 }

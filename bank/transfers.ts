@@ -39,11 +39,8 @@ export async function serveTransfer(bank: Bank, exchange: Exchange, reference: s
   // Looked at again: another request may have been carried out while this one was held.
   const call = look(bank, reference, order);
   const fault = bank.faults.take(call) ?? bank.payees.fault(call);
-  let answer = refuse(fault);
-  if (!answer) {
-    answer = distort(carryOut(bank, call, { order, fault }), fault);
-    await bank.barriers.pass('after', call);
-  }
+  const answer = refuse(fault) ?? distort(carryOut(bank, call, { order, fault }), fault);
+  await bank.barriers.pass('after', call);
   await tell(bank, exchange, { answer, fault });
 }
 

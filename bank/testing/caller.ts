@@ -26,6 +26,7 @@ interface Said {
   reached: boolean;
   held: number;
   requests: object[];
+  struck: Record<string, number>;
   counts: { PUT: number; GET: number };
 }
 

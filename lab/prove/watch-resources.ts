@@ -55,7 +55,8 @@ export async function findLeaks(databaseUrl: string): Promise<string[]> {
               AS leak
        FROM pg_stat_activity
       WHERE datname = current_database() AND pid <> pg_backend_pid()
-        AND (state LIKE 'idle in transaction%' OR state = 'active' AND query_start < now() - interval '2 s')
+        AND (state LIKE 'idle in transaction%' AND state_change < now() - interval '2 s'
+             OR state = 'active' AND query_start < now() - interval '2 s')
       UNION ALL
      SELECT format('%s holds an advisory lock, which no promise may rest on', application_name)
        FROM pg_locks JOIN pg_stat_activity USING (pid)

@@ -210,7 +210,7 @@ export class World {
 }
 
 /** Money from the bank's account, with its transfers: what begins in balance stays so. */
-const topUp = `
+export const topUp = `
   WITH opened AS (
     INSERT INTO transfers (id, debit_account_id, credit_account_id, currency, amount, state, created_at)
     SELECT gen_random_uuid(), 'bank:GBP', name, 'GBP', $2::bigint, 'posted', now() FROM unnest($1::text[]) AS name

@@ -38,8 +38,11 @@ export interface RealProcess {
   kill: (signal?: 'SIGKILL' | 'SIGTERM') => Promise<Exit>;
 }
 
-/** How long an API may take to get ready, or to come to its fault point. It boots in less than a second. */
-const patienceMs = 15_000;
+/**
+ * How long an API may take to get ready, or to come to its fault point. It boots in less than a second; a dozen of them
+ * on two busy cores do not.
+ */
+const patienceMs = 60_000;
 
 /** A real API in a process of its own, as it is shipped. Resolves once it says that it is ready. */
 export async function startApi(options: ApiOptions): Promise<ApiProcess> {
@@ -47,8 +50,9 @@ export async function startApi(options: ApiOptions): Promise<ApiProcess> {
   const api = startProcess(['dist/src/main.js'], { ...options, env: { ...options.env, PORT: String(port) } });
   const url = `http://127.0.0.1:${port}`;
   if (!(await api.comesTrue(() => isReady(url)))) {
-    await api.kill();
-    throw new Error(`the API did not get ready within ${patienceMs} ms:\n${api.stdout()}${api.stderr()}`);
+    const { code, signal } = await api.kill();
+    const how = `within ${patienceMs} ms (ended with ${signal ?? String(code)})`;
+    throw new Error(`the API did not get ready ${how}:\n${api.stdout()}${api.stderr()}`);
   }
   return { ...api, url, port };
 }
@@ -119,7 +123,7 @@ function startProcess(
 }
 
 async function isReady(url: string): Promise<boolean> {
-  const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(1_000) }).catch(
+  const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(10_000) }).catch(
     () => undefined,
   );
   return answer?.ok ?? false;

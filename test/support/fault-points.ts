@@ -5,6 +5,7 @@
  *   FAULT_POINT=committed      at the first event of that name
  *   FAULT_POINT=committed:3    at the third
  *   FAULT_POINT=committed@funds_reserved   only for an attempt that had come to that recovery point before
+ *   FAULT_EPOCH=1          only for an attempt of that epoch: what was taken over from a predecessor passes unharmed
  *   FAULT_SIGNAL=SIGKILL       (the default) no statement after the event runs
  *   FAULT_SIGNAL=SIGSTOP       the process stands still there until it gets SIGCONT
  *
@@ -17,6 +18,7 @@ import { writeSync } from 'node:fs';
 
 const [place = '', nth = '1'] = (process.env.FAULT_POINT ?? '').split(':');
 const [point, recoveryPoint] = place.split('@');
+const epoch = Number(process.env.FAULT_EPOCH ?? '0');
 const signal = process.env.FAULT_SIGNAL ?? 'SIGKILL';
 let hits = 0;
 
@@ -25,10 +27,12 @@ if (point) {
     const event = message as {
       point: string;
       batchSize?: number;
-      attempts?: { recoveryPoint?: string }[];
+      attempts?: { recoveryPoint?: string; epoch?: number }[];
     };
     if (event.point !== point) return;
-    if (recoveryPoint && !event.attempts?.some(attempt => attempt.recoveryPoint === recoveryPoint)) return;
+    const isMeant = (attempt: { recoveryPoint?: string; epoch?: number }) =>
+      (!recoveryPoint || attempt.recoveryPoint === recoveryPoint) && (!epoch || attempt.epoch === epoch);
+    if ((recoveryPoint || epoch) && !event.attempts?.some(isMeant)) return;
     if (++hits !== Number(nth)) return;
     const size = event.batchSize === undefined ? '' : `, batch of ${event.batchSize}`;
     // Past the stream and its buffer: the test has to see this line, whatever comes next.
