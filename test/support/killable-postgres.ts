@@ -93,6 +93,11 @@ export class KillablePostgres {
     return connection.sql<R & Record<string, unknown>>(text, params).finally(connection.end);
   };
 
+  /** Whether the postmaster is gone: it may have given up by itself, on a full disk. */
+  get isDown(): boolean {
+    return !this.server || hasEnded(this.server);
+  }
+
   async alice(): Promise<Customer> {
     const [row] = await this.sql<{ id: string }>("SELECT id FROM customers WHERE name = 'alice'");
     const apiKey = demoKeys.find(({ customer }) => customer === 'alice')?.key;
