@@ -15,6 +15,9 @@ import { findLost, judgeLoss, reconcile } from './lost-tail.js';
 /** Under load before the fail-over, and with the standby cut off: milliseconds. */
 const lasts = { gate: 1_000, long: 10_000 };
 
+/** Bank payments that a tail should at least have: one would do, if one could be sure that it was told. */
+const tailMin = 3;
+
 /** A primary, and the standby that takes its place. */
 interface Pair {
   readonly primary: KillablePostgres;
@@ -84,7 +87,9 @@ export function failOverWithLoss(act: string, { seed, scale, say }: Stage): Prom
 
     replication.refuse();
     replication.resetAll();
+    const since = await timeOf(primary.sql);
     await sleep(lasts[scale]);
+    await untilTail(primary, since);
     await primary.kill();
     await promote(pair);
     const promotedAt = performance.now();
@@ -129,6 +134,17 @@ async function withStandby(seed: number, work: (pair: Pair) => Promise<ActResult
     await world.stop();
     await standby.stop();
     replication.stop();
+  }
+}
+
+/** Until something is there to be lost: payments through the bank that callers were told of. A slow machine takes long. */
+async function untilTail(primary: KillablePostgres, since: number): Promise<void> {
+  const tail = `
+    SELECT FROM payments
+     WHERE rail = 'bank' AND status = 'succeeded' AND created_at > to_timestamp($1::float8 / 1000)`;
+  for (const until = Date.now() + endWithinMs; Date.now() < until;) {
+    if ((await primary.sql(tail, [since])).length >= tailMin) return;
+    await sleep(50);
   }
 }
 
