@@ -149,6 +149,30 @@ describe('a connection is lost', () => {
     expect((await query).rowCount).toBe(1);
   });
 
+  test('nowhere, while it is slow: what is sent arrives later, and in its order', async () => {
+    const c = await client({ pipeline: true });
+    let latencyMs = 400;
+    // The first is the slowest, and yet nothing overtakes it.
+    proxy.slowDown(() => (latencyMs /= 2));
+    const began = performance.now();
+    const answers = await Promise.all([1, 2, 3].map(n => c.query<{ n: number }>('SELECT $1::int AS n', [n])));
+    expect(performance.now() - began).toBeGreaterThan(190);
+    expect(answers.map(({ rows }) => rows[0]?.n)).toEqual([1, 2, 3]);
+    await proxy.heal();
+    expect((await c.query('SELECT 1')).rowCount).toBe(1);
+  });
+
+  test('nowhere, when new ones lead to another server: those that stand stay where they are', async () => {
+    const standing = await client();
+    const other = await PostgresProxy.start(database.url);
+    proxy.pointTo(other.url);
+    const moved = await client();
+    other.resetAll();
+    await expect(moved.query('SELECT 1')).rejects.toThrow();
+    expect((await standing.query('SELECT 1')).rowCount).toBe(1);
+    other.stop();
+  });
+
   test('nowhere, however the bytes are cut into pieces', async () => {
     const c = await client({ stream: oneByteAtATime });
     proxy.cutCommit('after');

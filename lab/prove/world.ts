@@ -48,6 +48,14 @@ const settings = {
 /** How long a process is tried to be started again while what it needs is away. */
 const backWithinMs = 30_000;
 
+/** What an act needs otherwise. */
+export interface WorldOptions {
+  /** Settings of API and workers, above those of this file. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Running, and new: one on a small disk, say, or one that a standby follows. */
+  readonly postgres?: KillablePostgres;
+}
+
 /** What can be killed and comes back. */
 export type Victim = 'api-1' | 'api-2' | 'worker';
 export const victims = ['api-1', 'api-2', 'worker'] as const;
@@ -75,13 +83,10 @@ export class World {
     private readonly env: Readonly<Record<string, string>>,
   ) {}
 
-  /**
-   * @param env settings of all processes, where an act wants others than those above
-   * @throws Error when the harness itself cannot be set up: no verdict about the product
-   */
-  static async create(env: Readonly<Record<string, string>> = {}): Promise<World> {
+  /** @throws Error when the harness itself cannot be set up: no verdict about the product */
+  static async create({ env = {}, postgres: given }: WorldOptions = {}): Promise<World> {
     const folder = mkdtempSync(join(tmpdir(), 'paysam-prove-'));
-    const postgres = await KillablePostgres.create();
+    const postgres = given ?? (await KillablePostgres.create());
     await recordKeyHistory({ query: (text: string) => postgres.sql(text) } as never);
     await postgres.sql(topUp, [['alice', 'legacy'], 100_000_000_000]);
     const bank = await startBank({ BANK_SETTLE_MS: '40', BANK_HANG_MS: '1000' });
@@ -186,7 +191,7 @@ export class World {
       // The writer's name in the history of keys.
       search: `application_name=${victim}`,
     }).href;
-    const env = { ...settings, ...this.env, ...this.bank.env, BANK_URL: this.bankLink.url };
+    const env = { ...settings, ...this.bank.env, BANK_URL: this.bankLink.url, ...this.env };
     const options = { databaseUrl, env, ...(faultPoint !== undefined && { faultPoint }) };
     if (victim === 'worker') {
       this.watch(victim, startWorker(options));

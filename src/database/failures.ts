@@ -1,3 +1,6 @@
+/** SQLSTATE of a server that may not write any more. */
+export const readOnlyServer = '25006';
+
 /**
  * What PostgreSQL says when a transaction failed through no fault of its own, so that the same one may succeed
  * a moment later. Each is provoked by a test.
@@ -9,7 +12,7 @@ const worthAnotherTry = new Map([
   ['57014', 'query_canceled: the statement time-out ran out'],
   ['25P03', 'idle_in_transaction_session_timeout: this process was silent for too long'],
   ['25P04', 'transaction_timeout: the transaction took too long'],
-  ['25006', 'read_only_sql_transaction: a fail-over is under way, this server may not write any more'],
+  [readOnlyServer, 'read_only_sql_transaction: a fail-over is under way, this server may not write any more'],
   ['53100', 'disk_full'],
   ['53200', 'out_of_memory'],
   ['53300', 'too_many_connections'],

@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Settings } from '../settings.js';
+import { readOnlyServer, sqlStateOf } from './failures.js';
 import { gather, together } from './statement.js';
 
 /** How long a transaction may wait, and for what. Set inside it, so that a transaction pooler may sit between. */
@@ -36,8 +37,11 @@ export async function inTransaction<Result>(
     if (command !== 'COMMIT') throw new Error(`COMMIT was answered with ${command}`);
     return result;
   } catch (error) {
+    // After a fail-over, a connection that stands still leads to the old server. In the pool, it would be borrowed
+    // again and again; the next transaction is to meet a new one.
+    if (sqlStateOf(error) === readOnlyServer) void connection.end();
     // Where even that fails, the connection must not go back to the pool with a transaction open.
-    await connection.query('ROLLBACK').catch(() => void connection.end());
+    else await connection.query('ROLLBACK').catch(() => void connection.end());
     throw error;
   } finally {
     await runner.release();

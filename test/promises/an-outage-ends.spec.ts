@@ -185,6 +185,24 @@ describe('an outage ends', () => {
     expect(isFirstAnswer(await scene.pay(reader, 'read-only'))).toBe(true);
   });
 
+  it('in which only connections that stand may not write, after a fail-over say (F26)', async () => {
+    const stayed = await scene.boot({ DATABASE_CONNECTIONS_MAX: '2' });
+    const operator = await connect(scene.database.url);
+    const read = () => call(`${stayed.url}/accounts`, { apiKey: scene.alice.apiKey });
+    try {
+      await setReadOnly(operator.sql, 'on');
+      await together(4, read);
+    } finally {
+      // For connections of before, nothing changes by that.
+      await setReadOnlyFromNowOn(operator.sql, 'off');
+      await operator.end();
+    }
+    const engine = watchEngine();
+    expect(isFirstAnswer(await scene.pay(stayed, 'stayed'))).toBe(true);
+    engine.stop();
+    expect(new Set(engine.repeatedBecauseOf())).toEqual(new Set(['25006']));
+  });
+
   it('in which the database takes no more connections (F36)', async () => {
     const role = `app_${randomBytes(4).toString('hex')}`;
     await scene.sql(`CREATE ROLE ${role} LOGIN PASSWORD 'app' CONNECTION LIMIT 20`);
@@ -234,9 +252,13 @@ function told({ status, json, headers }: Answer) {
 
 /** For connections made from now on; so the standing ones are ended. `sql` is on a connection of before. */
 async function setReadOnly(sql: Sql, value: 'on' | 'off'): Promise<void> {
+  await setReadOnlyFromNowOn(sql, value);
+  await sql(terminateApis);
+}
+
+async function setReadOnlyFromNowOn(sql: Sql, value: 'on' | 'off'): Promise<void> {
   const [database] = await sql<{ name: string }>('SELECT quote_ident(current_database()) AS name');
   await sql(`ALTER DATABASE ${database?.name ?? ''} SET default_transaction_read_only = ${value}`);
-  await sql(terminateApis);
 }
 
 const terminateApis = `

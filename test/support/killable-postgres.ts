@@ -1,12 +1,23 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EmbeddedPostgres } from '../../start/embedded-postgres.js';
 import { findBinaries, type PostgresBinaries } from '../../start/postgres-binaries.js';
-import { deleteHome, findHome, makeHome, type PostgresHome } from '../../start/postgres-home.js';
+import { freePort } from '../../start/ports.js';
+import { deleteHome, findHome, giveTo, makeHome, type PostgresHome } from '../../start/postgres-home.js';
 import { demoKeys } from '../../start/seed.js';
 import { connect, type Customer, type Sql } from './database.js';
 
@@ -44,7 +55,7 @@ export class KillablePostgres {
   static whyNot(): string | undefined {
     // Its processes are found, stopped and killed one by one: Windows has other words for all of that.
     if (process.platform === 'win32') return 'it takes signals';
-    const { folder, home } = makeFolder();
+    const { folder, home } = makeFolder(tmpdir());
     try {
       findBinaries(home);
       return undefined;
@@ -56,8 +67,9 @@ export class KillablePostgres {
     }
   }
 
-  static async create(): Promise<KillablePostgres> {
-    const { folder, home } = makeFolder();
+  /** @param within where its folder is made: on a disk of its own, say, which the server's user must be able to enter */
+  static async create(within = tmpdir()): Promise<KillablePostgres> {
+    const { folder, home } = makeFolder(within);
     const binaries = findBinaries(home);
     // The quick start's own way to a cluster and a free port. Its server is stopped again; the port stays.
     const made = new EmbeddedPostgres(home, binaries);
@@ -80,6 +92,11 @@ export class KillablePostgres {
     const connection = await connect(this.url);
     return connection.sql<R & Record<string, unknown>>(text, params).finally(connection.end);
   };
+
+  /** Whether the postmaster is gone: it may have given up by itself, on a full disk. */
+  get isDown(): boolean {
+    return !this.server || hasEnded(this.server);
+  }
 
   async alice(): Promise<Customer> {
     const [row] = await this.sql<{ id: string }>("SELECT id FROM customers WHERE name = 'alice'");
@@ -155,6 +172,31 @@ export class KillablePostgres {
     process.kill(backend.pid, 'SIGKILL');
   }
 
+  /**
+   * A hot standby that streams from this server: a copy of its files, for which it is stopped and started again.
+   *
+   * @param port where it finds this server, if something stands between the two
+   */
+  async makeStandby(port = new URL(this.url).port): Promise<KillablePostgres> {
+    await this.shutDown('SIGINT');
+    const { folder, home } = makeFolder(tmpdir());
+    // Unlike Node's own copy, this one leaves the files to the user they belong to.
+    spawnSync('cp', ['-a', this.home.cluster, home.cluster]);
+    const { username, password } = new URL(this.url);
+    const url = Object.assign(new URL(this.url), { port: String(await freePort()) }).href;
+    const primary = `host=127.0.0.1 port=${port} user=${username} password=${password} application_name=standby`;
+    const settings = [`port = ${new URL(url).port}`, `primary_conninfo = '${primary}'`, ''];
+    // What is written there comes after whatever else is set.
+    appendFileSync(join(home.cluster, 'postgresql.auto.conf'), settings.join('\n'));
+    writeFileSync(join(home.cluster, 'standby.signal'), '');
+    giveTo(home.account, join(home.cluster, 'standby.signal'));
+
+    const standby = new KillablePostgres(url, folder, home, this.binaries);
+    await this.start();
+    await standby.start();
+    return standby;
+  }
+
   /** Ends it, and throws its data away. */
   async stop(): Promise<void> {
     await this.shutDown('SIGINT');
@@ -164,9 +206,9 @@ export class KillablePostgres {
   }
 }
 
-function makeFolder() {
+function makeFolder(within: string) {
   // Not a name that another run takes for its own leftover, and tidies away.
-  const folder = mkdtempSync(join(tmpdir(), 'paysam-killable-'));
+  const folder = mkdtempSync(join(within, 'paysam-killable-'));
   // As root, the server runs as another user, who has to get through.
   chmodSync(folder, 0o711);
   const home = findHome(folder);

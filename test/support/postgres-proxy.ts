@@ -28,19 +28,20 @@ export class PostgresProxy {
   private readonly links = new Set<Link>();
   private readonly port: number;
   private silent = false;
+  private latencyMs: () => number = () => 0;
   private armedCommit: ArmedCommit | undefined;
   private messagesLeft = Infinity;
   private welcomesToSpoil = 0;
 
   private constructor(
     private readonly server: Server,
-    databaseUrl: string,
+    private databaseUrl: string,
   ) {
-    const target = new URL(databaseUrl);
     this.port = (server.address() as AddressInfo).port;
     this.url = Object.assign(new URL(databaseUrl), { host: `127.0.0.1:${this.port}` }).href;
 
     server.on('connection', client => {
+      const target = new URL(this.databaseUrl);
       const link = new Link(client, connect(Number(target.port || 5432), target.hostname), this);
       this.links.add(link);
       client.once('close', () => this.links.delete(link));
@@ -85,6 +86,16 @@ export class PostgresProxy {
     this.welcomesToSpoil = n;
   }
 
+  /** New connections lead to another server, as after a fail-over; those that stand still lead to the old one. */
+  pointTo(databaseUrl: string): void {
+    this.databaseUrl = databaseUrl;
+  }
+
+  /** Whatever is sent from now on, either way, arrives so many milliseconds late. Nothing overtakes. */
+  slowDown(latencyMs: () => number): void {
+    this.latencyMs = latencyMs;
+  }
+
   /** New connections are refused; those that stand, stand. */
   refuse(): void {
     this.server.close();
@@ -107,6 +118,7 @@ export class PostgresProxy {
     this.messagesLeft = Infinity;
     this.welcomesToSpoil = 0;
     this.silent = false;
+    this.latencyMs = () => 0;
     for (const link of this.links) link.resume();
     if (!this.server.listening) await once(this.server.listen(this.port, '127.0.0.1'), 'listening');
   }
@@ -114,6 +126,11 @@ export class PostgresProxy {
   stop(): void {
     this.server.close();
     for (const link of this.links) link.destroy();
+  }
+
+  /** Asked by a link before it reads what has arrived. */
+  drawLatency(): number {
+    return this.latencyMs();
   }
 
   /** Asked by a link before it forwards a message. */
@@ -174,15 +191,28 @@ class Link {
     private readonly proxy: PostgresProxy,
   ) {
     this.server.setNoDelay(true);
+    const [there, back] = [new Delay(proxy), new Delay(proxy)];
     client.on('data', chunk => {
-      this.fromClient(chunk);
+      there.pass(() => {
+        this.fromClient(chunk);
+      });
     });
     server.on('data', chunk => {
-      this.fromServer(chunk);
+      back.pass(() => {
+        this.fromServer(chunk);
+      });
     });
     // Whichever end closes, the other gets what was sent before, and then learns of it. 'close' follows 'error'.
-    client.on('error', () => undefined).on('close', () => server.end());
-    server.on('error', () => undefined).on('close', () => client.end());
+    client
+      .on('error', () => undefined)
+      .on('close', () => {
+        there.pass(() => server.end());
+      });
+    server
+      .on('error', () => undefined)
+      .on('close', () => {
+        back.pass(() => client.end());
+      });
   }
 
   pause(): void {
@@ -284,6 +314,27 @@ class Link {
     if (/^\s*(begin|start transaction)\b/i.test(text)) this.transaction = [];
     this.transaction.push(text);
     return /(^|;)\s*(commit|end)(\s+(work|transaction))?\s*;?\s*$/i.test(text);
+  }
+}
+
+/** One direction of a link: what goes in comes out later, in the same order. */
+class Delay {
+  private readonly onTheWay: (() => void)[] = [];
+  private arrivesAt = 0;
+
+  constructor(private readonly proxy: PostgresProxy) {}
+
+  pass(arrive: () => void): void {
+    const ms = this.proxy.drawLatency();
+    if (ms === 0 && this.onTheWay.length === 0) {
+      arrive();
+      return;
+    }
+    const now = performance.now();
+    this.arrivesAt = Math.max(this.arrivesAt, now + ms);
+    this.onTheWay.push(arrive);
+    // Timers of different lengths may fire in the wrong order; each lets the one arrive whose turn it is.
+    setTimeout(() => this.onTheWay.shift()?.(), this.arrivesAt - now);
   }
 }
 

@@ -47,7 +47,7 @@ export class Scene {
     env: Readonly<Record<string, string>>,
     play: (scene: Scene) => Promise<Result>,
   ): Promise<Result> {
-    const scene = new Scene(await World.create(env));
+    const scene = new Scene(await World.create({ env }));
     try {
       return await play(scene);
     } finally {
