@@ -44,6 +44,8 @@ export async function serveControl(bank: Bank, { request, url }: Exchange): Prom
   switch (`${request.method ?? ''} ${subject}${id === undefined ? '' : '/…'}`) {
     case 'POST faults':
       return planFault(bank, await readBody<Fault & Target & { times?: number }>(request, faultMembers));
+    case 'GET faults':
+      return { status: 200, body: bank.faults.struck };
     case 'DELETE faults':
       bank.faults.clear();
       return done;

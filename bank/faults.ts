@@ -91,6 +91,8 @@ export interface Fault {
 
 /** Faults that are to happen. The oldest that concerns a call happens to it, and no other. */
 export class Faults {
+  /** How often each kind has happened: one that was planned may never have met a call. */
+  readonly struck: Partial<Record<FaultKind, number>> = {};
   private readonly planned = new Map<string, { fault: Fault; target: Target; left: number }>();
   private count = 0;
 
@@ -106,6 +108,7 @@ export class Faults {
       if (!kinds[plan.fault.kind](call) || !isMeant(plan.target, call)) continue;
       plan.left -= 1;
       if (plan.left === 0) this.planned.delete(id);
+      this.struck[plan.fault.kind] = (this.struck[plan.fault.kind] ?? 0) + 1;
       return plan.fault;
     }
     return undefined;

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { fast, SlowLine, type Slowness } from './slow-line.js';
 
 /** What a COMMIT on its way looks like to the proxy: the statements of its transaction, itself included. */
 export type WhichCommit = (statements: string[]) => boolean;
@@ -23,7 +24,10 @@ interface ArmedCommit {
 export class PostgresProxy {
   /** Commits and messages that were cut, as evidence: a fault that never struck proves nothing. */
   cuts = 0;
+  /** The same by kind, and what was slow or silent. */
+  readonly struck: Record<string, number> = {};
   readonly url: string;
+  slowness = fast;
 
   private readonly links = new Set<Link>();
   private readonly port: number;
@@ -98,7 +102,18 @@ export class PostgresProxy {
   /** A black hole: connections are taken, nothing comes through, nobody is told. */
   goSilent(): void {
     this.silent = true;
-    for (const link of this.links) link.pause();
+    for (const link of this.links) {
+      this.count('silence');
+      link.pause();
+    }
+  }
+
+  slowDown(slowness: Slowness): void {
+    this.slowness = slowness;
+  }
+
+  count(what: string): void {
+    this.struck[what] = (this.struck[what] ?? 0) + 1;
   }
 
   /** No more faults. What was held back in silence arrives now, as it would after a network's outage. */
@@ -107,6 +122,7 @@ export class PostgresProxy {
     this.messagesLeft = Infinity;
     this.welcomesToSpoil = 0;
     this.silent = false;
+    this.slowness = fast;
     for (const link of this.links) link.resume();
     if (!this.server.listening) await once(this.server.listen(this.port, '127.0.0.1'), 'listening');
   }
@@ -120,6 +136,7 @@ export class PostgresProxy {
   isMessageToCut(): boolean {
     if (--this.messagesLeft !== 0) return false;
     this.cuts++;
+    this.count('reset at a message');
     return true;
   }
 
@@ -137,6 +154,7 @@ export class PostgresProxy {
     if (!armed?.which(statements) || --armed.nth > 0) return undefined;
     this.armedCommit = undefined;
     this.cuts++;
+    this.count(`lost COMMIT ${armed.side}`);
     return armed;
   }
 }
@@ -167,6 +185,8 @@ class Link {
   private lastReply = Infinity;
   private lostCommit: ArmedCommit | undefined;
   private cut = false;
+  private readonly toClient: SlowLine;
+  private readonly toServer: SlowLine;
 
   constructor(
     private readonly client: Socket,
@@ -174,6 +194,12 @@ class Link {
     private readonly proxy: PostgresProxy,
   ) {
     this.server.setNoDelay(true);
+    const slowness = () => proxy.slowness;
+    const onSlow = () => {
+      proxy.count('slow');
+    };
+    this.toClient = new SlowLine(client, slowness, onSlow);
+    this.toServer = new SlowLine(server, slowness, onSlow);
     client.on('data', chunk => {
       this.fromClient(chunk);
     });
@@ -181,8 +207,12 @@ class Link {
       this.fromServer(chunk);
     });
     // Whichever end closes, the other gets what was sent before, and then learns of it. 'close' follows 'error'.
-    client.on('error', () => undefined).on('close', () => server.end());
-    server.on('error', () => undefined).on('close', () => client.end());
+    client.on('error', () => undefined).on('close', () => {
+      this.toServer.end();
+    });
+    server.on('error', () => undefined).on('close', () => {
+      this.toClient.end();
+    });
   }
 
   pause(): void {
@@ -220,7 +250,7 @@ class Link {
           this.lastReply = this.repliesAsked + 1;
         }
       }
-      this.server.write(message.bytes);
+      this.toServer.write(message.bytes);
       if (message.type === 'Q' || message.type === 'S') this.repliesAsked++;
     }
   }
@@ -228,7 +258,7 @@ class Link {
   private fromServer(chunk: Buffer): void {
     // The answer to a request for TLS is a single byte, no message. It comes while the login is still awaited.
     if (!this.requests.typed) {
-      this.client.write(chunk);
+      this.toClient.write(chunk);
       return;
     }
     for (const { type, bytes } of this.replies.read(chunk)) {
@@ -240,7 +270,7 @@ class Link {
         this.server.end();
         return;
       }
-      if (!isLost) this.client.write(bytes);
+      if (!isLost) this.toClient.write(bytes);
       else if (type === 'Z') this.lose(this.lostCommit);
     }
   }
@@ -258,7 +288,7 @@ class Link {
   reset(): void {
     this.cut = true;
     this.client.resetAndDestroy();
-    this.server.end();
+    this.toServer.end();
   }
 
   /** The SQL that the server will carry out on receiving this message, if any. */

@@ -2,11 +2,14 @@
  * Loaded into a real process by api-process.ts, with `node --import`. From the first line of the program on, the time
  * of day is wrong by CLOCK_SHIFT_MS: two hours ahead, say, as on a machine that nobody has set.
  *
+ * With CLOCK_STEP_MS it is set once more, by so much, CLOCK_STEP_AFTER_MS after the start: a negative step lets the same
+ * hour happen twice.
+ *
  * Only the time of day. `performance.now` and timers run on another clock, which nobody can set.
  *
  * Node strips the types by itself, so this file imports only what Node brings.
  */
-const shiftMs = Number(process.env.CLOCK_SHIFT_MS);
+let shiftMs = Number(process.env.CLOCK_SHIFT_MS);
 if (!Number.isSafeInteger(shiftMs)) throw new Error('CLOCK_SHIFT_MS must say by how much the clock is wrong');
 
 const RightDate = Date;
@@ -25,3 +28,15 @@ Object.defineProperty(RightDate.prototype, 'constructor', {
   configurable: true,
   writable: true,
 });
+
+const stepMs = Number(process.env.CLOCK_STEP_MS ?? 0);
+if (stepMs !== 0) {
+  const timer = setTimeout(
+    () => {
+      shiftMs += stepMs;
+      process.stderr.write('the clock was set\n');
+    },
+    Number(process.env.CLOCK_STEP_AFTER_MS ?? 0),
+  );
+  timer.unref();
+}
