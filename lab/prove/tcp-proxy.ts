@@ -120,9 +120,11 @@ export class TcpProxy {
       toNear.end();
       far.destroy();
     });
-    near.on('error', () => undefined).on('close', () => {
-      toFar.end();
-    });
+    near
+      .on('error', () => undefined)
+      .on('close', () => {
+        toFar.end();
+      });
     far
       .on('error', () => undefined)
       .on('close', () => {

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startApi, startWorker, type RealProcess } from '../../test/support/api-process.js';
+import { startApi, startWorker, type ApiOptions, type RealProcess } from '../../test/support/api-process.js';
 import { startBank, type BankProcess } from '../../test/support/bank-process.js';
 import { KillablePostgres } from '../../test/support/killable-postgres.js';
 import { PostgresProxy } from '../../test/support/postgres-proxy.js';
@@ -45,8 +45,11 @@ const settings = {
   FINGERPRINT_WINDOW: '86400',
 };
 
+/** What may be different about one process: where it strikes itself, its clock, its settings. */
+export type Special = Pick<ApiOptions, 'faultSignal' | 'imports' | 'env'>;
+
 /** How long a process is tried to be started again while what it needs is away. */
-const backWithinMs = 30_000;
+const backWithinMs = 120_000;
 
 /** What can be killed and comes back. */
 export type Victim = 'api-1' | 'api-2' | 'worker';
@@ -61,11 +64,18 @@ export class World {
   private readonly dead = new Set<Victim>();
   /** How often somebody has died at each fault point. */
   readonly faultPoints: Record<string, number> = {};
+  /** What else has struck: counted by those who brought it about. */
+  clocksSet = 0;
+  stalls = 0;
+  reapersKilled = 0;
+  backendsEnded = 0;
+  readonly struckAtBank: Record<string, number> = {};
 
   private constructor(
     readonly postgres: KillablePostgres,
     readonly bank: BankProcess,
     readonly folder: string,
+    private readonly isFolderOurs: boolean,
     /** Between callers and each API. */
     readonly doors: Readonly<Record<'api-1' | 'api-2', TcpProxy>>,
     /** Between each process and its database. */
@@ -74,9 +84,12 @@ export class World {
     readonly bankLink: TcpProxy,
   ) {}
 
-  /** @throws Error when the harness itself cannot be set up: no verdict about the product */
-  static async create(): Promise<World> {
-    const folder = mkdtempSync(join(tmpdir(), 'paysam-prove-'));
+  /**
+   * @param keepIn where its logs stay; else they vanish with it
+   * @throws Error when the harness itself cannot be set up: no verdict about the product
+   */
+  static async create(keepIn?: string): Promise<World> {
+    const folder = keepIn ?? mkdtempSync(join(tmpdir(), 'paysam-prove-'));
     const postgres = await KillablePostgres.create();
     await recordKeyHistory({ query: (text: string) => postgres.sql(text) } as never);
     await postgres.sql(topUp, [['alice', 'legacy'], 100_000_000_000]);
@@ -85,6 +98,7 @@ export class World {
       postgres,
       bank,
       folder,
+      keepIn === undefined,
       { 'api-1': await TcpProxy.start(), 'api-2': await TcpProxy.start() },
       {
         'api-1': await PostgresProxy.start(postgres.url),
@@ -117,11 +131,11 @@ export class World {
   }
 
   /** Starts it again and again until it is there: what it needs may be away, and that is the run's doing. */
-  async start(victim: Victim, faultPoint?: string): Promise<void> {
+  async start(victim: Victim, faultPoint?: string, special: Special = {}): Promise<void> {
     const until = Date.now() + backWithinMs;
     for (;;) {
       try {
-        await this.startOnce(victim, faultPoint);
+        await this.startOnce(victim, faultPoint, special);
         return;
       } catch (error) {
         if (Date.now() > until) throw error;
@@ -130,11 +144,19 @@ export class World {
     }
   }
 
-  /** SIGKILL. Its network stays, and refuses whoever calls meanwhile. */
-  async kill(victim: Victim): Promise<void> {
+  /** Its network stays, and refuses whoever calls meanwhile. */
+  async kill(victim: Victim, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
     const running = this.processes.get(victim);
     this.processes.delete(victim);
-    await running?.kill();
+    await running?.kill(signal);
+  }
+
+  /** Adds up what the bank did wrong since it was started: it forgets that when it is killed. */
+  async noteBank(): Promise<void> {
+    const struck = await this.bank.control('GET', '/faults').catch(() => ({}));
+    for (const [kind, times] of Object.entries(struck as Record<string, number>)) {
+      this.struckAtBank[kind] = (this.struckAtBank[kind] ?? 0) + times;
+    }
   }
 
   /** Whether it died by itself: at a fault point, or by a mistake of ours. */
@@ -166,33 +188,44 @@ export class World {
     }
     await this.bank.stop();
     await this.postgres.stop();
-    rmSync(this.folder, { recursive: true });
+    if (this.isFolderOurs) rmSync(this.folder, { recursive: true });
   }
 
-  private async startOnce(victim: Victim, faultPoint?: string): Promise<void> {
+  private async startOnce(victim: Victim, faultPoint: string | undefined, special: Special): Promise<void> {
     const databaseUrl = Object.assign(new URL(this.databaseLinks[victim].url), {
       // The writer's name in the history of keys.
       search: `application_name=${victim}`,
     }).href;
-    const env = { ...settings, ...this.bank.env, BANK_URL: this.bankLink.url };
-    const options = { databaseUrl, env, ...(faultPoint !== undefined && { faultPoint }) };
+    const env = {
+      ...settings,
+      ...this.bank.env,
+      BANK_URL: this.bankLink.url,
+      // What one start has compiled, the next need not: hundreds of them are most of a run's work.
+      NODE_COMPILE_CACHE: join(this.folder, 'compiled'),
+      ...special.env,
+    };
+    const options = { ...special, databaseUrl, env, ...(faultPoint !== undefined && { faultPoint }) };
     if (victim === 'worker') {
-      this.watch(victim, startWorker(options));
+      this.watch(victim, startWorker(options), special);
       return;
     }
     const api = await startApi(options);
     this.doors[victim].pointTo(api.port);
-    this.watch(victim, api);
+    this.watch(victim, api, special);
   }
 
   /** Notes the fault point that it met, if it met one. */
-  private watch(victim: Victim, started: RealProcess): void {
+  private watch(victim: Victim, started: RealProcess, special: Special): void {
     this.processes.set(victim, started);
     this.dead.delete(victim);
     void started.exited.then(() => {
       if (this.processes.get(victim) === started) this.dead.add(victim);
       const [, point] = /fault point reached: ([\w@]+)/.exec(started.stderr()) ?? [];
       if (point !== undefined) this.faultPoints[point] = (this.faultPoints[point] ?? 0) + 1;
+      if (point !== undefined && special.faultSignal === 'STALL') this.stalls += 1;
+      if (started.stderr().includes('the clock was set')) this.clocksSet += 1;
+      const said = started.stdout() + started.stderr();
+      if (said !== '') appendFileSync(join(this.folder, `${victim}.log`), said);
     });
   }
 }

@@ -36,7 +36,7 @@ export interface RealProcess {
 }
 
 /** How long an API may take to get ready, or to come to its fault point. It boots in less than a second. */
-const patienceMs = 15_000;
+const patienceMs = 30_000;
 
 /** A real API in a process of its own, as it is shipped. Resolves once it says that it is ready. */
 export async function startApi(options: ApiOptions): Promise<ApiProcess> {

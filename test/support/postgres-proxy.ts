@@ -207,12 +207,16 @@ class Link {
       this.fromServer(chunk);
     });
     // Whichever end closes, the other gets what was sent before, and then learns of it. 'close' follows 'error'.
-    client.on('error', () => undefined).on('close', () => {
-      this.toServer.end();
-    });
-    server.on('error', () => undefined).on('close', () => {
-      this.toClient.end();
-    });
+    client
+      .on('error', () => undefined)
+      .on('close', () => {
+        this.toServer.end();
+      });
+    server
+      .on('error', () => undefined)
+      .on('close', () => {
+        this.toClient.end();
+      });
   }
 
   pause(): void {

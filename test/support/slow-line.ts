@@ -48,11 +48,12 @@ export class SlowLine {
 
   private async move(): Promise<void> {
     this.isMoving = true;
-    for (let next; (next = this.waiting.shift()) && !this.to.destroyed;) {
+    for (let next; (next = this.waiting.shift());) {
       const restMs = next.dueAt - performance.now();
       // A turn of the event loop between two slices, so that they are two packets.
       await (restMs > 0 ? sleep(restMs) : nextTurn());
-      if (!this.to.destroyed) this.to.write(next.bytes);
+      if (this.to.destroyed) this.waiting.length = 0;
+      else this.to.write(next.bytes);
     }
     this.isMoving = false;
     if (this.isEnding) this.to.end();
