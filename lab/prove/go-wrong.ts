@@ -7,6 +7,9 @@ import { victims, type Victim, type World } from './world.js';
 /** How often it is looked whether somebody has died at a fault point, in milliseconds. */
 const lookEveryMs = 50;
 
+/** Kills between two lines of progress. */
+const sayEvery = 25;
+
 export interface GoneWrong {
   /** How often each fault was begun, under its name. */
   readonly struck: Readonly<Record<string, number>>;
@@ -19,11 +22,15 @@ export interface GoneWrong {
  * victim is there to be killed. Any other fault whose place is still busy is left out, so that a slow machine has fewer
  * of them, and no longer run than its kills take.
  */
-export async function goWrong(world: World, { kills, troubles }: Schedule): Promise<GoneWrong> {
+export async function goWrong(
+  world: World,
+  { kills, troubles }: Schedule,
+  say: (line: string) => void,
+): Promise<GoneWrong> {
   const begun = new Trouble(world);
   const watching = begun.watch();
   try {
-    await Promise.all([begun.eachInTurn(kills), begun.eachInTime(troubles)]);
+    await Promise.all([begun.eachInTurn(kills, say), begun.eachInTime(troubles)]);
     await begun.allOver();
   } finally {
     begun.stop();
@@ -46,11 +53,15 @@ class Trouble {
     return this.looks.active / Math.max(1, this.looks.all);
   }
 
-  async eachInTurn(scheduled: readonly Scheduled[]): Promise<void> {
-    for (const { atMs, fault } of scheduled) {
+  async eachInTurn(scheduled: readonly Scheduled[], say: (line: string) => void): Promise<void> {
+    for (const [nth, { atMs, fault, restMs = 0 }] of scheduled.entries()) {
+      if (nth > 0 && nth % sayEvery === 0) say(`faults: ${nth} of ${scheduled.length} kills`);
       await this.until(atMs);
       const places = placesOf(fault);
-      for (let waited; (waited = this.workAt(places)).length > 0;) await Promise.all(waited);
+      for (let waited; (waited = this.workAt(places)).length > 0;) {
+        await Promise.all(waited);
+        await sleep(restMs);
+      }
       this.strike(fault);
     }
   }

@@ -8,6 +8,8 @@ export interface Scheduled {
   /** Milliseconds after the faults began. */
   readonly atMs: number;
   readonly fault: Fault;
+  /** Where its victim was not there in time: how long it is left alone once it is. A busy machine starts slowly. */
+  readonly restMs?: number;
 }
 
 /** All that goes wrong in a run, in two rows that do not wait for each other. */
@@ -108,6 +110,7 @@ function drawKills(random: Random, lengthMs: number, kills: number): Scheduled[]
   for (let nth = 0; nth < kills; nth += 1) {
     const victim = nth % 2 === 0 ? 'api-1' : 'api-2';
     const atMs = (nth + random.next()) * everyMs;
+    const restMs = random.between(10, 500);
     const what = extra.draw();
     if (what === 'lights out') {
       scheduled.push({
@@ -118,6 +121,7 @@ function drawKills(random: Random, lengthMs: number, kills: number): Scheduled[]
     if (what === 'stop') scheduled.push({ atMs, fault: { kind: what, victim, reborn: {} } });
     scheduled.push({
       atMs,
+      restMs,
       fault: { kind: 'kill', victim, reborn: drawReborn(random, fates.draw(), faultPoints) },
     });
   }

@@ -12,7 +12,7 @@ export async function strike(world: World, fault: Fault): Promise<void> {
       await beBorn(world, fault.victim, fault.reborn);
       return;
     case 'stop':
-      await world.kill(fault.victim, 'SIGTERM');
+      await world.terminate(fault.victim);
       await beBorn(world, fault.victim, fault.reborn);
       return;
     case 'lights out':
@@ -45,7 +45,7 @@ export async function strike(world: World, fault: Fault): Promise<void> {
       await postgres.start();
       return;
     case 'kill bank':
-      await world.noteBank();
+      await world.toll.noteBank(bank);
       await bank.kill();
       await sleep(fault.forMs);
       await bank.restart();
@@ -136,7 +136,7 @@ async function killTheReaper(world: World, side: 'before' | 'after'): Promise<vo
   const held = link.holdCommit(side, { which: isReaping });
   const isHeld = await Promise.race([held.then(() => true), sleep(untilReaping, false)]);
   await world.kill('worker');
-  if (isHeld) world.reapersKilled += 1;
+  if (isHeld) world.toll.reapersKilled += 1;
   // A COMMIT that never came is not waited for any more.
   await link.heal();
   await world.start('worker');
@@ -152,7 +152,7 @@ async function endBackends(world: World): Promise<void> {
     .catch(() => []);
   for (const { pid } of backends) {
     const ended = await world.postgres.sql('SELECT pg_terminate_backend($1)', [pid]).catch(() => []);
-    world.backendsEnded += ended.length;
+    world.toll.backendsEnded += ended.length;
     await sleep(10);
   }
 }

@@ -9,7 +9,7 @@ type Counts = Readonly<Record<string, number>>;
  * and processes say they did is the evidence. Pieces that came late are counted apart: one slow second has hundreds.
  */
 export function countWhatStruck(world: World): Counts {
-  const { bankLink, databaseLinks, doors, faultPoints, struckAtBank } = world;
+  const { bankLink, databaseLinks, doors, faultPoints, toll } = world;
   const counts = new Map<string, number>();
   const add = (what: string, struck: Counts) => {
     for (const [kind, times] of Object.entries(struck)) {
@@ -21,14 +21,14 @@ export function countWhatStruck(world: World): Counts {
   for (const door of Object.values(doors)) add('door', door.struck);
   for (const link of Object.values(databaseLinks)) add('database', link.struck);
   add('road to the bank', bankLink.struck);
-  add('bank', struckAtBank);
+  add('bank', toll.atBank);
   add('fault point', faultPoints);
   return {
     ...Object.fromEntries(counts),
-    'a clock set back': world.clocksSet,
-    'reaper killed in its batch': world.reapersKilled,
-    'backend ended': world.backendsEnded,
-    'seen: processes that stalled': world.stalls,
+    'a clock set back': toll.clocksSet,
+    'reaper killed in its batch': toll.reapersKilled,
+    'backend ended': toll.backendsEnded,
+    'seen: processes that stalled': toll.stalls,
   };
 }
 

@@ -2,7 +2,13 @@ import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startApi, startWorker, type ApiOptions, type RealProcess } from '../../test/support/api-process.js';
+import {
+  startApi,
+  startWorker,
+  type ApiOptions,
+  type Exit,
+  type RealProcess,
+} from '../../test/support/api-process.js';
 import { startBank, type BankProcess } from '../../test/support/bank-process.js';
 import { KillablePostgres } from '../../test/support/killable-postgres.js';
 import { PostgresProxy } from '../../test/support/postgres-proxy.js';
@@ -11,6 +17,7 @@ import type { BankAddress } from './bank-witness.js';
 import { recordKeyHistory } from './key-history.js';
 import type { Caller } from './plan.js';
 import { TcpProxy } from './tcp-proxy.js';
+import { Toll } from './toll.js';
 
 /**
  * How patient every process here is. The lease outlasts the bank's time-out, as it must, and both are short, so that a
@@ -64,12 +71,7 @@ export class World {
   private readonly dead = new Set<Victim>();
   /** How often somebody has died at each fault point. */
   readonly faultPoints: Record<string, number> = {};
-  /** What else has struck: counted by those who brought it about. */
-  clocksSet = 0;
-  stalls = 0;
-  reapersKilled = 0;
-  backendsEnded = 0;
-  readonly struckAtBank: Record<string, number> = {};
+  readonly toll = new Toll();
 
   private constructor(
     readonly postgres: KillablePostgres,
@@ -82,13 +84,15 @@ export class World {
     readonly databaseLinks: Readonly<Record<Victim, PostgresProxy>>,
     /** Between all of them and the bank. */
     readonly bankLink: TcpProxy,
+    private readonly env: Readonly<Record<string, string>>,
   ) {}
 
   /**
+   * @param env settings of all processes, where an act wants others than those above
    * @param keepIn where its logs stay; else they vanish with it
    * @throws Error when the harness itself cannot be set up: no verdict about the product
    */
-  static async create(keepIn?: string): Promise<World> {
+  static async create(env: Readonly<Record<string, string>> = {}, keepIn?: string): Promise<World> {
     const folder = keepIn ?? mkdtempSync(join(tmpdir(), 'paysam-prove-'));
     const postgres = await KillablePostgres.create();
     await recordKeyHistory({ query: (text: string) => postgres.sql(text) } as never);
@@ -106,6 +110,7 @@ export class World {
         worker: await PostgresProxy.start(postgres.url),
       },
       await TcpProxy.start(Number(new URL(bank.url).port)),
+      env,
     );
     for (const victim of victims) await world.start(victim);
     return world;
@@ -144,19 +149,18 @@ export class World {
     }
   }
 
-  /** Its network stays, and refuses whoever calls meanwhile. */
-  async kill(victim: Victim, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
+  /** SIGKILL. Its network stays, and refuses whoever calls meanwhile. */
+  async kill(victim: Victim): Promise<void> {
     const running = this.processes.get(victim);
     this.processes.delete(victim);
-    await running?.kill(signal);
+    await running?.kill();
   }
 
-  /** Adds up what the bank did wrong since it was started: it forgets that when it is killed. */
-  async noteBank(): Promise<void> {
-    const struck = await this.bank.control('GET', '/faults').catch(() => ({}));
-    for (const [kind, times] of Object.entries(struck as Record<string, number>)) {
-      this.struckAtBank[kind] = (this.struckAtBank[kind] ?? 0) + times;
-    }
+  /** SIGTERM, as before a new release. Its network stays, and refuses whoever calls meanwhile. */
+  async terminate(victim: Victim): Promise<Exit> {
+    const running = this.processes.get(victim);
+    this.processes.delete(victim);
+    return (await running?.kill('SIGTERM')) ?? { code: null, signal: null };
   }
 
   /** Whether it died by itself: at a fault point, or by a mistake of ours. */
@@ -198,6 +202,7 @@ export class World {
     }).href;
     const env = {
       ...settings,
+      ...this.env,
       ...this.bank.env,
       BANK_URL: this.bankLink.url,
       // What one start has compiled, the next need not: hundreds of them are most of a run's work.
@@ -222,8 +227,7 @@ export class World {
       if (this.processes.get(victim) === started) this.dead.add(victim);
       const [, point] = /fault point reached: ([\w@]+)/.exec(started.stderr()) ?? [];
       if (point !== undefined) this.faultPoints[point] = (this.faultPoints[point] ?? 0) + 1;
-      if (point !== undefined && special.faultSignal === 'STALL') this.stalls += 1;
-      if (started.stderr().includes('the clock was set')) this.clocksSet += 1;
+      this.toll.noteEnd(started, special);
       const said = started.stdout() + started.stderr();
       if (said !== '') appendFileSync(join(this.folder, `${victim}.log`), said);
     });

@@ -65,7 +65,7 @@ async function perform(stage: Stage): Promise<ActResult> {
   const schedule = drawSchedule(seed, safetyMs, kills);
 
   say(`${kills} kills and ${schedule.troubles.length} other faults drawn for ${minutes} min`);
-  const world = await World.create(stage.folder);
+  const world = await World.create({ LOG_LEVEL: 'error' }, stage.folder);
   const log = join(stage.folder, 'driver.jsonl');
   const driver = startLoad({
     name: 'd1',
@@ -81,12 +81,12 @@ async function perform(stage: Stage): Promise<ActResult> {
     say('warm-up');
     await sleep(runMs * share.warmUp);
     say('faults');
-    const gone = [await goWrong(world, schedule)];
+    const gone = [await goWrong(world, schedule, say)];
     const soak = { from: monotonicMs(), to: 0, rows: [] as Point[] };
     if (soakMs > 0) {
       say('soak: faults of networks and bank, and nobody is killed');
       const counting = countFinishedKeys(world, soak.rows, soakMs);
-      gone.push(await goWrong(world, drawSoak(seed, soakMs)));
+      gone.push(await goWrong(world, drawSoak(seed, soakMs), say));
       await counting;
     }
     soak.to = monotonicMs();
@@ -99,7 +99,7 @@ async function perform(stage: Stage): Promise<ActResult> {
     await untilQuiet(world);
 
     say('judgement');
-    await world.noteBank();
+    await world.toll.noteBank(world.bank);
     const samples = await resources.stop();
     const witnesses: Witnesses = {
       log: await readDriverLogs([log]),

@@ -29,7 +29,9 @@ function counted(act: string, name: RegExp) {
 function timed(act: string, name: RegExp, part: number) {
   return ({ proof }: Evidence): string | undefined => {
     const times = timesIn(find(proof, act), name);
-    return times.length === 0 ? undefined : `${seconds(quantile(times, part))} of ${number(times.length)}`;
+    return times.length === 0
+      ? undefined
+      : `${seconds(quantile(times, part))}, ${number(times.length)} timed`;
   };
 }
 
@@ -104,10 +106,16 @@ export const goals: readonly Goal[] = [
   {
     measure: 'Charged twice / lost / falsely declined / money drift / other answer',
     ...oneOfEach('0 / 0 / 0 / 0 / 0'),
-    measured: ({ proof }) => harms.map(harm => number(countViolations(proof, harm))).join(' / '),
+    measured: ({ proof }) => {
+      const found = harms.map(harm => countViolations(proof, harm));
+      const operations = proof.results.reduce((sum, result) => sum + result.operations, 0);
+      const bound = found.every(harm => harm === 0) && operations >= 3;
+      const times = found.map(number).join(' / ');
+      return bound ? `${times}, each at most 1 in ${number(Math.floor(operations / 3))}` : times;
+    },
   },
   {
-    measure: 'Runs that prove too little (I15)',
+    measure: 'What happened too seldom (I15)',
     ...oneOfEach('0'),
     measured: ({ proof }) => number(countViolations(proof, 'I15')),
   },

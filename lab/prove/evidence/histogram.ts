@@ -19,7 +19,7 @@ export function histogram(times: readonly number[]): string[] {
   return counts.slice(counts.indexOf(first), counts.indexOf(last) + 1).map(({ bound, count }) => {
     // What happened is seen, however seldom.
     const bar = '█'.repeat(count === 0 ? 0 : Math.max(1, Math.round((count / most) * width)));
-    const label = bound === Infinity ? 'longer' : `≤ ${seconds(bound)}`;
+    const label = bound === Infinity ? 'longer' : `≤ ${seconds(bound).replace('.0', '')}`;
     return `${label.padStart(9)}  ${bar.padEnd(width)}  ${number(count)}`.trimEnd();
   });
 }
@@ -33,5 +33,5 @@ export function quantile(times: readonly number[], part: number): number {
 /** `p50 17 ms, p99 4.0 s, longest 10.8 s`. */
 export function inShort(times: readonly number[]): string {
   const of = (part: number) => seconds(quantile(times, part));
-  return `${number(times.length)} times: p50 ${of(0.5)}, p99 ${of(0.99)}, longest ${of(1)}`;
+  return `${number(times.length)} timed: p50 ${of(0.5)}, p99 ${of(0.99)}, longest ${of(1)}`;
 }
