@@ -33,7 +33,7 @@ export interface ActResult {
   readonly requests: number;
   /**
    * How often each thing happened: faults by the name they are counted under, fault points, kinds of answer. What is
-   * no fault says so by its name; see not-a-fault.ts.
+   * no fault says so by its name; see what-is-a-fault.ts.
    */
   readonly counts: Readonly<Record<string, number>>;
   /** How often it had to happen, so that the act proves something: the same names. Fewer is a violation of I15. */

@@ -8,7 +8,7 @@ import { complain, say } from '../../start/screen.js';
 import type { Act, ActResult } from './act.js';
 import { acts } from './acts.js';
 import { writeEvidence } from './evidence/write-evidence.js';
-import { countFaults } from './not-a-fault.js';
+import { countFaults } from './what-is-a-fault.js';
 import { commandFor, readOptions, usage, type Options } from './options.js';
 import { Progress } from './progress.js';
 import {
@@ -88,7 +88,7 @@ async function perform(act: Act, options: Options, folder: string): Promise<ActR
     const stage = { seed, scale, folder, say: progress.say, ...(minutes !== undefined && { minutes }) };
     const result = withVacuity(await act.perform(stage));
     const isWell = result.violations.length === 0;
-    const did = `${number(result.operations)} operations, ${number(countFaults(result.counts))} faults`;
+    const did = `${number(result.operations)} operations, ${number(countFaults(result))} faults`;
     progress.end(isWell, `${did}, violations: ${boundOf(result)}`);
     if (!isWell) {
       for (const line of tellViolations(result.violations)) say(`  ${line}`);

@@ -1,6 +1,6 @@
 import type { ActResult, Stage } from './act.js';
 import type { Machine } from '../../bench/machine.js';
-import { countFaults } from './not-a-fault.js';
+import { countFaults } from './what-is-a-fault.js';
 import type { Violation } from './violation.js';
 
 /** All that a run of acts brought to light, as `--json` writes it and the page is made from. */
@@ -63,7 +63,7 @@ export function toText({ failures, results }: Pick<Proof, 'failures' | 'results'
       result.name,
       number(result.operations),
       number(result.requests),
-      number(countFaults(result.counts)),
+      number(countFaults(result)),
       boundOf(result),
       worst ? `${seconds(worst.ms)} ${worst.what}` : '–',
     ];
@@ -74,7 +74,7 @@ export function toText({ failures, results }: Pick<Proof, 'failures' | 'results'
       operations: sum(result => result.operations),
       violations: results.flatMap(result => result.violations),
     };
-    const faults = number(sum(result => countFaults(result.counts)));
+    const faults = number(sum(result => countFaults(result)));
     rows.push([
       'all',
       number(all.operations),

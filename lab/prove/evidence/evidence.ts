@@ -9,18 +9,17 @@ export interface Evidence {
   readonly catalogue: readonly CatalogueRow[];
 }
 
-/** As `npm run mutate` leaves it in lab/mutations/result.json. */
-export interface Mutations {
-  readonly at: string;
+/** As `npm run mutations` leaves it in lab/mutations/result.json: what is known of each mistake, by its id. */
+export type Mutations = Readonly<Record<string, Mutation>>;
+
+export interface Mutation {
+  readonly mutation: string;
   readonly commit: string;
-  readonly mutations: readonly {
-    readonly mutation: string;
-    readonly mistake: string;
-    readonly breaks: string;
-    /** Names of tests that turned red. None: it survived. */
-    readonly caughtBy: readonly string[];
-    readonly test: string;
-  }[];
+  readonly mistake: string;
+  readonly breaks: string;
+  /** Names of tests that turned red. None: it survived. */
+  readonly caughtBy: readonly string[];
+  readonly test: string;
 }
 
 /** As the files of lab/prove/catalogue/ have it. */

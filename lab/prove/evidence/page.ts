@@ -1,4 +1,5 @@
-import { countFaults, isFault } from '../not-a-fault.js';
+import type { ActResult } from '../act.js';
+import { countFaults, faultsIn } from '../what-is-a-fault.js';
 import { boundOf, number, seconds, worstOf, type Proof } from '../proof.js';
 import type { CatalogueRow, Evidence, Mutations, ProvedBy } from './evidence.js';
 import { find, goals } from './goals.js';
@@ -39,12 +40,12 @@ export function toPage(evidence: Evidence): string {
     '',
     '## Kill points reached',
     '',
-    ...countTables(proof, name => /^(K\d|kill at|fault point)/.test(name)),
+    ...countTables(proof, ({ counts }) => Object.entries(counts).filter(([name]) => reachedPoint.test(name))),
     '## Faults by kind',
     '',
     'Counted when they struck, by what they struck: a fault that was only planned is not in here.',
     '',
-    ...countTables(proof, name => isFault(name) && !/^(K\d|kill at|fault point)/.test(name)),
+    ...countTables(proof, result => faultsIn(result).filter(([name]) => !reachedPoint.test(name))),
     '## Mistakes made on purpose',
     '',
     ...mutationLines(mutations),
@@ -82,7 +83,7 @@ function actRows({ results }: Proof): string[][] {
       result.name,
       number(result.operations),
       number(result.requests),
-      number(countFaults(result.counts)),
+      number(countFaults(result)),
       boundOf(result),
       worst ? `${seconds(worst.ms)}, ${worst.what}` : '–',
     ];
@@ -112,33 +113,30 @@ function timeLines({ results }: Proof): string[] {
   );
 }
 
+/** Where a process was killed, by the names of kill points and of the engine's events. */
+const reachedPoint = /^(kill of a \w+ at |kill at |fault point)/;
+
 /** One table for each act that has any: the same name means the same only within one act. */
-function countTables({ results }: Proof, isWanted: (name: string) => boolean): string[] {
-  const tables = results.flatMap(({ counts, name }) => {
-    const some = Object.entries(counts).filter(([what, times]) => times > 0 && isWanted(what));
+function countTables({ results }: Proof, choose: (result: ActResult) => [string, number][]): string[] {
+  const tables = results.flatMap(result => {
+    const some = choose(result).filter(([, times]) => times > 0);
     some.sort(([one], [other]) => one.localeCompare(other, 'en', { numeric: true }));
-    return some.length === 0
-      ? []
-      : [
-          ...table(
-            [name, '>times'],
-            some.map(([what, times]) => [what, number(times)]),
-          ),
-          '',
-        ];
+    const rows = some.map(([what, times]) => [what, number(times)]);
+    return rows.length === 0 ? [] : [...table([result.name, '>times'], rows), ''];
   });
   return tables.length === 0 ? ['None in this run.', ''] : tables;
 }
 
 function mutationLines(mutations: Mutations | null): string[] {
-  if (!mutations) return ['Not run for this page: `npm run mutate`.'];
+  if (!mutations) return ['Not run for this page: `npm run mutations`.'];
+  const all = Object.values(mutations);
   return [
-    `Each is a patch that somebody could have written; the test named beside it must turn red. ${mutations.at.slice(0, 10)},`,
-    `commit ${mutations.commit}.`,
+    'Each is a patch that somebody could have written; the test named beside it must turn red. Tried at commit',
+    `${[...new Set(all.map(({ commit }) => commit))].join(' and ')}.`,
     '',
     ...table(
       ['', 'mistake', 'breaks', 'caught by'],
-      mutations.mutations.map(({ breaks, caughtBy, mistake, mutation, test }) => [
+      all.map(({ breaks, caughtBy, mistake, mutation, test }) => [
         mutation,
         mistake,
         breaks,
