@@ -19,18 +19,18 @@ export interface GoneWrong {
 
 /**
  * Lets it go wrong as it was drawn: each fault at its time, several at once at different places. A kill waits until its
- * victim is there to be killed. Any other fault whose place is still busy is left out, so that a slow machine has fewer
- * of them, and no longer run than its kills take.
+ * victim is there to be killed. Any other fault whose place is still busy is left out, and they go on until
+ * the last kill.
  */
 export async function goWrong(
   world: World,
-  { kills, troubles }: Schedule,
+  schedule: Schedule,
   say: (line: string) => void,
 ): Promise<GoneWrong> {
   const begun = new Trouble(world);
   const watching = begun.watch();
   try {
-    await Promise.all([begun.eachInTurn(kills, say), begun.eachInTime(troubles)]);
+    await Promise.all([begun.eachInTurn(schedule.kills, say), begun.eachInTime(schedule)]);
     await begun.allOver();
   } finally {
     begun.stop();
@@ -46,6 +46,7 @@ class Trouble {
   private readonly looks = { all: 0, active: 0 };
   private failure: unknown;
   private isOver = false;
+  private areKillsOver = false;
 
   constructor(private readonly world: World) {}
 
@@ -64,10 +65,12 @@ class Trouble {
       }
       this.strike(fault);
     }
+    this.areKillsOver = true;
   }
 
-  async eachInTime(scheduled: readonly Scheduled[]): Promise<void> {
-    for (const { atMs, fault } of scheduled) {
+  async eachInTime({ lengthMs, troubles }: Schedule): Promise<void> {
+    for (const { atMs, fault } of troubles) {
+      if (atMs > lengthMs && this.areKillsOver) return;
       await this.until(atMs);
       if (this.workAt(placesOf(fault)).length === 0) this.strike(fault);
     }

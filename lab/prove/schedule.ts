@@ -14,9 +14,11 @@ export interface Scheduled {
 
 /** All that goes wrong in a run, in two rows that do not wait for each other. */
 export interface Schedule {
+  /** How long it all takes, unless the kills take longer. */
+  readonly lengthMs: number;
   /** One API after the other, and now and then everybody: each of these is struck, however late. */
   readonly kills: readonly Scheduled[];
-  /** Everything else. What finds its place taken is left out. */
+  /** Everything else, for as long as it may take. What finds its place taken is left out. */
   readonly troubles: readonly Scheduled[];
 }
 
@@ -75,6 +77,9 @@ export const bankFaults: readonly BankFault[] = [
   { kind: 'wrong_reference', times: 1 },
 ];
 
+/** How many times as long a busy machine may take for the kills; other faults go on meanwhile. */
+const slowestTimes = 20;
+
 const parks = /^wrong_/;
 
 /** How the reasons begin for which these faults allow an operation to be parked. */
@@ -85,8 +90,9 @@ const twoHoursMs = 7_200_000;
 /** The same seed, length and number draw the same. What the faults meet there is not in anybody's hand. */
 export function drawSchedule(seed: number, lengthMs: number, killsInAll = lengthMs / 600): Schedule {
   return {
+    lengthMs,
     kills: drawKills(Random.of(seed, 'kills'), lengthMs, Math.ceil(killsInAll)),
-    troubles: drawTroubles(Random.of(seed, 'schedule'), lengthMs),
+    troubles: drawTroubles(Random.of(seed, 'schedule'), slowestTimes * lengthMs),
   };
 }
 
@@ -94,6 +100,7 @@ export function drawSchedule(seed: number, lengthMs: number, killsInAll = length
 export function drawSoak(seed: number, lengthMs: number): Schedule {
   const troubles = drawTroubles(Random.of(seed, 'soak'), lengthMs, atTheNetwork);
   return {
+    lengthMs,
     kills: [],
     troubles: troubles.filter(
       ({ fault }) => !(fault.kind === 'trouble at the bank' && parks.test(fault.plan.kind)),

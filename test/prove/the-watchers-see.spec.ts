@@ -108,7 +108,8 @@ describe('the faults of a run', () => {
   });
 
   it('are of every kind within minutes, and in time', () => {
-    const { kills, troubles } = drawSchedule(1, 140_000, 210);
+    const { kills, lengthMs, ...drawn } = drawSchedule(1, 140_000, 210);
+    const troubles = drawn.troubles.filter(({ atMs }) => atMs <= lengthMs);
     const all = [...kills, ...troubles];
     expect(new Set(all.map(({ fault }) => fault.kind)).size).toBe(20);
     const planned = troubles.flatMap(({ fault }) =>

@@ -64,7 +64,7 @@ async function perform(stage: Stage): Promise<ActResult> {
   const safetyMs = runMs * (1 - share.warmUp - share.liveness) - soakMs;
   const schedule = drawSchedule(seed, safetyMs, kills);
 
-  say(`${kills} kills and ${schedule.troubles.length} other faults drawn for ${minutes} min`);
+  say(`${kills} kills, and other faults until the last of them, in ${minutes} min or as long as they take`);
   const world = await World.create({ LOG_LEVEL: 'error' }, stage.folder);
   const log = join(stage.folder, 'driver.jsonl');
   const driver = startLoad({
