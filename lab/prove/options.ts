@@ -78,7 +78,7 @@ function parse(args: readonly string[]) {
     }).values;
   } catch (error) {
     // Node's own words name the option, and go on with advice that does not concern us.
-    const [sentence = ''] = (error as Error).message.split('. ');
+    const [sentence = ''] = (error as Error).message.split(/\.\s/);
     throw new Refusal(`${sentence.replace(/\.$/, '')}.`, 'npm run prove -- --help lists what there is.');
   }
 }

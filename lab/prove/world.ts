@@ -56,7 +56,7 @@ const settings = {
 export type Special = Pick<ApiOptions, 'faultSignal' | 'imports' | 'env'>;
 
 /** How long a process is tried to be started again while what it needs is away. */
-const backWithinMs = 120_000;
+const backWithinMs = 300_000;
 
 /** What can be killed and comes back. */
 export type Victim = 'api-1' | 'api-2' | 'worker';
