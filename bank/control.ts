@@ -45,7 +45,7 @@ export async function serveControl(bank: Bank, { request, url }: Exchange): Prom
     case 'POST faults':
       return planFault(bank, await readBody<Fault & Target & { times?: number }>(request, faultMembers));
     case 'GET faults':
-      return { status: 200, body: { struck: bank.faults.tellStruck() } };
+      return { status: 200, body: bank.faults.tellStruck() };
     case 'DELETE faults':
       bank.faults.clear();
       return done;

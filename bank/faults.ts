@@ -94,6 +94,7 @@ export class Faults {
   private readonly planned = new Map<string, { fault: Fault; target: Target; left: number }>();
   /** How many calls each has happened to, also once it is over: one that never did has proved nothing. */
   private readonly struck = new Map<string, number>();
+  private readonly struckByKind = new Map<FaultKind, number>();
   private count = 0;
 
   /** @param times how many calls it happens to; 0: to every one, until it is removed */
@@ -110,14 +111,18 @@ export class Faults {
       plan.left -= 1;
       this.struck.set(id, (this.struck.get(id) ?? 0) + 1);
       if (plan.left === 0) this.planned.delete(id);
+      this.struckByKind.set(plan.fault.kind, (this.struckByKind.get(plan.fault.kind) ?? 0) + 1);
       return plan.fault;
     }
     return undefined;
   }
 
-  /** By id, since the last reset: how many calls each fault has happened to. */
-  tellStruck(): Record<string, number> {
-    return Object.fromEntries(this.struck);
+  /** How many calls each fault has happened to since the last reset, by its id, and each kind of fault. */
+  tellStruck(): Record<'struck' | 'struck_by_kind', Record<string, number>> {
+    return {
+      struck: Object.fromEntries(this.struck),
+      struck_by_kind: Object.fromEntries(this.struckByKind),
+    };
   }
 
   /** What has happened stays known. */
@@ -128,5 +133,6 @@ export class Faults {
   reset(): void {
     this.clear();
     this.struck.clear();
+    this.struckByKind.clear();
   }
 }

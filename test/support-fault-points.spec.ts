@@ -9,11 +9,11 @@ const engine = `
     process.stdout.write(point + '\\n');
   }`;
 
-function run(faultPoint: string) {
+function run(faultPoint: string, more: Record<string, string> = {}) {
   const { stdout, stderr, signal } = spawnSync(
     process.execPath,
     ['--import', './test/support/fault-points.ts', '--input-type=module', '--eval', engine],
-    { env: { ...process.env, FAULT_POINT: faultPoint }, encoding: 'utf8' },
+    { env: { ...process.env, FAULT_POINT: faultPoint, ...more }, encoding: 'utf8' },
   );
   return { lived: stdout.split('\n').length - 1, stderr, signal };
 }
@@ -33,5 +33,39 @@ describe('a process is killed', () => {
 
   test('only if the event comes', () => {
     expect(run('committed:3')).toEqual({ lived: 4, stderr: '', signal: null });
+  });
+});
+
+describe('a process stalls', () => {
+  test('at the event that was named, and goes on by itself', () => {
+    const began = performance.now();
+    const stalled = run('committed', { FAULT_SIGNAL: 'STALL', FAULT_STALL_MS: '700' });
+    expect(stalled).toEqual({ lived: 4, stderr: 'fault point reached: committed\n', signal: null });
+    expect(performance.now() - began).toBeGreaterThan(700);
+  });
+});
+
+describe('a clock is wrong', () => {
+  test('from the first line on, and steps back while the process runs', () => {
+    const program = `
+      const first = Date.now();
+      setTimeout(() => console.log(JSON.stringify({ first, second: Date.now() })), 300);`;
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--import', './test/support/shifted-clock.ts', '--input-type=module', '--eval', program],
+      {
+        env: {
+          ...process.env,
+          CLOCK_SHIFT_MS: '7200000',
+          CLOCK_STEP_MS: '-3600000',
+          CLOCK_STEP_AFTER_MS: '50',
+        },
+        encoding: 'utf8',
+      },
+    );
+    const { first, second } = JSON.parse(stdout) as { first: number; second: number };
+    expect(first - Date.now()).toBeGreaterThan(7_100_000);
+    expect(second - first).toBeLessThan(-3_500_000);
+    expect(stderr).toBe('the clock was set\n');
   });
 });

@@ -16,6 +16,10 @@ export interface Stage {
   readonly seed: number;
   /** Which column of targets: of the gate, in minutes, or of the long run, in an hour. */
   readonly scale: 'gate' | 'long';
+  /** How long the random part takes, where it was said; else `scale` says. */
+  readonly minutes?: number;
+  /** A folder of its own, for logs. Kept when something was found, else thrown away. */
+  readonly folder: string;
   /** One line of progress. */
   readonly say: (line: string) => void;
 }
@@ -27,7 +31,10 @@ export interface ActResult {
   /** Intended payments and refunds, and requests sent for them. */
   readonly operations: number;
   readonly requests: number;
-  /** How often each thing happened: faults by the name they are counted under, fault points, kinds of answer. */
+  /**
+   * How often each thing happened: faults by the name they are counted under, fault points, kinds of answer. What is
+   * no fault says so by its name; see what-is-a-fault.ts.
+   */
   readonly counts: Readonly<Record<string, number>>;
   /** How often it had to happen, so that the act proves something: the same names. Fewer is a violation of I15. */
   readonly wanted: Readonly<Record<string, number>>;

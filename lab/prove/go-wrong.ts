@@ -1,72 +1,140 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Fault, Scheduled } from './schedule.js';
-import { nameOf, strike } from './strike.js';
+import { isTrap, nameOf, placesOf, type Fault } from './fault.js';
+import type { Schedule, Scheduled } from './schedule.js';
+import { strike } from './strike.js';
 import { victims, type Victim, type World } from './world.js';
 
 /** How often it is looked whether somebody has died at a fault point, in milliseconds. */
-const lookEveryMs = 100;
+const lookEveryMs = 50;
 
-/** What a fault does something to. Two of them at once at one place would undo each other. */
-function placeOf(fault: Fault): string {
-  switch (fault.kind) {
-    case 'kill':
-    case 'freeze':
-      return fault.victim;
-    case 'kill postgres':
-    case 'kill one backend':
-    case 'restart postgres':
-      return 'postgres';
-    case 'kill bank':
-    case 'trouble at the bank':
-      return 'bank';
-    case 'lose a commit':
-    case 'reset the database':
-    case 'silence the database':
-      return `database of ${fault.victim}`;
-    case 'cut an answer':
-    case 'close a door':
-      return `door of ${fault.door}`;
-    case 'trouble to the bank':
-      return 'road to the bank';
-  }
+/** Kills between two lines of progress. */
+const sayEvery = 25;
+
+export interface GoneWrong {
+  /** How often each fault was begun, under its name. */
+  readonly struck: Readonly<Record<string, number>>;
+  /** What part of the time at least one was active, between 0 and 1. */
+  readonly activeShare: number;
 }
 
 /**
- * Lets it go wrong as it was drawn: each fault at its time, several at once at different places. One whose place is
- * still busy with the fault before it is left out, so that a slow machine has fewer faults, not a longer run.
- *
- * @returns how often each was struck, when the last of them is over
+ * Lets it go wrong as it was drawn: each fault at its time, several at once at different places. A kill waits until its
+ * victim is there to be killed. Any other fault whose place is still busy is left out, and they go on until
+ * the last kill.
  */
-export async function goWrong(world: World, schedule: readonly Scheduled[]): Promise<Record<string, number>> {
-  const struck: Record<string, number> = {};
-  const busy = new Map<string, Promise<void>>();
-  const begin = (place: string, work: () => Promise<void>) => {
-    const done = work().then(() => void busy.delete(place));
-    // A failure stays in the map, and is thrown where all are awaited.
-    done.catch(() => undefined);
-    busy.set(place, done);
-  };
-
-  const began = performance.now();
-  for (const { atMs, fault } of schedule) {
-    while (performance.now() - began < atMs) {
-      await sleep(Math.min(lookEveryMs, Math.max(1, atMs - (performance.now() - began))));
-      for (const victim of victims) {
-        if (world.hasDied(victim) && !busy.has(victim)) begin(victim, () => raise(world, victim));
-      }
-    }
-    const place = placeOf(fault);
-    if (busy.has(place)) continue;
-    begin(place, () => strike(world, fault));
-    const name = nameOf(fault);
-    struck[name] = (struck[name] ?? 0) + 1;
+export async function goWrong(
+  world: World,
+  schedule: Schedule,
+  say: (line: string) => void,
+): Promise<GoneWrong> {
+  const begun = new Trouble(world);
+  const watching = begun.watch();
+  try {
+    await Promise.all([begun.eachInTurn(schedule.kills, say), begun.eachInTime(schedule)]);
+    await begun.allOver();
+  } finally {
+    begun.stop();
+    await watching;
   }
-  await Promise.all(busy.values());
-  return struck;
+  return { struck: begun.struck, activeShare: begun.activeShare };
 }
 
-/** Whoever died at a fault point, or by a mistake of ours, comes back. */
-async function raise(world: World, victim: Victim): Promise<void> {
-  await world.kill(victim);
-  await world.start(victim);
+class Trouble {
+  readonly struck: Record<string, number> = {};
+  private readonly busy = new Map<string, Promise<void>>();
+  private readonly began = performance.now();
+  private readonly looks = { all: 0, active: 0 };
+  private failure: unknown;
+  private isOver = false;
+  private areKillsOver = false;
+
+  constructor(private readonly world: World) {}
+
+  get activeShare(): number {
+    return this.looks.active / Math.max(1, this.looks.all);
+  }
+
+  async eachInTurn(scheduled: readonly Scheduled[], say: (line: string) => void): Promise<void> {
+    for (const [nth, { atMs, fault, restMs = 0 }] of scheduled.entries()) {
+      if (nth > 0 && nth % sayEvery === 0) say(`faults: ${nth} of ${scheduled.length} kills`);
+      await this.until(atMs);
+      const places = placesOf(fault);
+      for (let waited; (waited = this.workAt(places)).length > 0;) {
+        await Promise.all(waited);
+        await sleep(restMs);
+      }
+      this.strike(fault);
+    }
+    this.areKillsOver = true;
+  }
+
+  async eachInTime({ lengthMs, troubles }: Schedule): Promise<void> {
+    for (const { atMs, fault } of troubles) {
+      if (atMs > lengthMs && this.areKillsOver) return;
+      await this.until(atMs);
+      if (this.workAt(placesOf(fault)).length === 0) this.strike(fault);
+    }
+  }
+
+  /** Whoever died at a fault point, or by a mistake of ours, comes back. */
+  async watch(): Promise<void> {
+    while (!this.isOver) {
+      for (const victim of victims) {
+        if (this.world.hasDied(victim) && !this.busy.has(victim))
+          this.begin([victim], () => this.raise(victim));
+      }
+      this.looks.all += 1;
+      if (this.busy.size > 0) this.looks.active += 1;
+      await sleep(lookEveryMs);
+    }
+  }
+
+  async allOver(): Promise<void> {
+    while (this.busy.size > 0) await Promise.all(this.busy.values());
+    this.throwFailure();
+  }
+
+  stop(): void {
+    this.isOver = true;
+  }
+
+  private strike(fault: Fault): void {
+    this.begin(placesOf(fault), () => strike(this.world, fault));
+    this.count(isTrap(fault) ? `planned: ${nameOf(fault)}` : nameOf(fault));
+    if ('reborn' in fault && fault.reborn.clockMs !== undefined) this.count('a clock two hours wrong');
+  }
+
+  private count(name: string): void {
+    this.struck[name] = (this.struck[name] ?? 0) + 1;
+  }
+
+  /** A failure of the harness is kept, and thrown as soon as somebody waits. */
+  private begin(places: readonly string[], work: () => Promise<void>): void {
+    const done = work()
+      .catch((error: unknown) => {
+        this.failure ??= error;
+      })
+      .finally(() => {
+        for (const place of places) this.busy.delete(place);
+      });
+    for (const place of places) this.busy.set(place, done);
+  }
+
+  private workAt(places: readonly string[]): Promise<void>[] {
+    return places.flatMap(place => this.busy.get(place) ?? []);
+  }
+
+  private async until(atMs: number): Promise<void> {
+    await sleep(Math.max(0, this.began + atMs - performance.now()));
+    this.throwFailure();
+  }
+
+  private throwFailure(): void {
+    if (this.failure !== undefined) throw this.failure as Error;
+  }
+
+  private async raise(victim: Victim): Promise<void> {
+    await this.world.kill(victim);
+    await this.world.start(victim);
+  }
 }

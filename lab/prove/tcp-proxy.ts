@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { fast, SlowLine, type Slowness } from '../../test/support/slow-line.js';
 
 /**
  * A network that can go wrong, between a caller and the API, or between the API and the bank. Its own port stays, and
@@ -10,7 +11,7 @@ export class TcpProxy {
   readonly struck: Record<string, number> = {};
   private readonly links = new Set<{ near: Socket; far: Socket }>();
   private isSilent = false;
-  private delayMs = 0;
+  private slowness = fast;
   /** Bytes of answers that still pass, and what is cut then. */
   private bytesLeft = Infinity;
 
@@ -68,8 +69,12 @@ export class TcpProxy {
     }
   }
 
-  delay(ms: number): void {
-    this.delayMs = ms;
+  delay(ms: number, jitterMs = 0): void {
+    this.slowDown({ ...fast, delayMs: ms, jitterMs });
+  }
+
+  slowDown(slowness: Slowness): void {
+    this.slowness = slowness;
   }
 
   /** Hangs up after so many more bytes of answers, once. */
@@ -80,7 +85,7 @@ export class TcpProxy {
   /** No more faults. What was held back in silence arrives now. */
   async heal(): Promise<void> {
     this.isSilent = false;
-    this.delayMs = 0;
+    this.slowness = fast;
     this.bytesLeft = Infinity;
     for (const { near, far } of this.links) {
       near.resume();
@@ -101,42 +106,40 @@ export class TcpProxy {
     const far = connect(this.target, '127.0.0.1');
     const link = { near, far };
     this.links.add(link);
+    const slowness = () => this.slowness;
+    const onSlow = () => {
+      this.count('delay');
+    };
+    const toFar = new SlowLine(far, slowness, onSlow);
+    const toNear = new SlowLine(near, slowness, onSlow);
     near.on('data', (chunk: Buffer) => {
-      this.pass(chunk, far);
+      toFar.write(chunk);
     });
     far.on('data', (chunk: Buffer) => {
       const part = chunk.subarray(0, this.bytesLeft);
       this.bytesLeft -= part.length;
-      this.pass(part, near);
+      toNear.write(part);
       if (part.length === chunk.length) return;
       this.count('cut');
       this.bytesLeft = Infinity;
-      near.end();
+      toNear.end();
       far.destroy();
     });
-    near.on('error', () => undefined).on('close', () => far.end());
+    near
+      .on('error', () => undefined)
+      .on('close', () => {
+        toFar.end();
+      });
     far
       .on('error', () => undefined)
       .on('close', () => {
         this.links.delete(link);
-        near.end();
+        toNear.end();
       });
     if (this.isSilent) {
       near.pause();
       far.pause();
     }
-  }
-
-  private pass(chunk: Buffer, to: Socket): void {
-    if (this.delayMs === 0) {
-      to.write(chunk);
-      return;
-    }
-    this.count('delay');
-    // The same for all, so that nothing overtakes.
-    setTimeout(() => {
-      if (!to.destroyed) to.write(chunk);
-    }, this.delayMs);
   }
 
   private count(what: string): void {

@@ -1,8 +1,14 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startApi, startWorker, type Exit, type RealProcess } from '../../test/support/api-process.js';
+import {
+  startApi,
+  startWorker,
+  type ApiOptions,
+  type Exit,
+  type RealProcess,
+} from '../../test/support/api-process.js';
 import { startBank, type BankProcess } from '../../test/support/bank-process.js';
 import { KillablePostgres } from '../../test/support/killable-postgres.js';
 import { PostgresProxy } from '../../test/support/postgres-proxy.js';
@@ -11,6 +17,7 @@ import type { BankAddress } from './bank-witness.js';
 import { recordKeyHistory } from './key-history.js';
 import type { Caller } from './plan.js';
 import { TcpProxy } from './tcp-proxy.js';
+import { Toll } from './toll.js';
 
 /**
  * How patient every process here is. The lease outlasts the bank's time-out, as it must, and both are short, so that a
@@ -45,8 +52,11 @@ const settings = {
   FINGERPRINT_WINDOW: '86400',
 };
 
+/** What may be different about one process: where it strikes itself, its clock, its settings. */
+export type Special = Pick<ApiOptions, 'faultSignal' | 'imports' | 'env'>;
+
 /** How long a process is tried to be started again while what it needs is away. */
-const backWithinMs = 30_000;
+const backWithinMs = 300_000;
 
 /** What an act needs otherwise. */
 export interface WorldOptions {
@@ -54,6 +64,8 @@ export interface WorldOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Running, and new: one on a small disk, say, or one that a standby follows. */
   readonly postgres?: KillablePostgres;
+  /** Where its logs stay; else they vanish with it. */
+  readonly keepIn?: string;
 }
 
 /** What can be killed and comes back. */
@@ -69,11 +81,13 @@ export class World {
   private readonly dead = new Set<Victim>();
   /** How often somebody has died at each fault point. */
   readonly faultPoints: Record<string, number> = {};
+  readonly toll = new Toll();
 
   private constructor(
     readonly postgres: KillablePostgres,
     readonly bank: BankProcess,
     readonly folder: string,
+    private readonly isFolderOurs: boolean,
     /** Between callers and each API. */
     readonly doors: Readonly<Record<'api-1' | 'api-2', TcpProxy>>,
     /** Between each process and its database. */
@@ -84,8 +98,8 @@ export class World {
   ) {}
 
   /** @throws Error when the harness itself cannot be set up: no verdict about the product */
-  static async create({ env = {}, postgres: given }: WorldOptions = {}): Promise<World> {
-    const folder = mkdtempSync(join(tmpdir(), 'paysam-prove-'));
+  static async create({ env = {}, postgres: given, keepIn }: WorldOptions = {}): Promise<World> {
+    const folder = keepIn ?? mkdtempSync(join(tmpdir(), 'paysam-prove-'));
     const postgres = given ?? (await KillablePostgres.create());
     await recordKeyHistory({ query: (text: string) => postgres.sql(text) } as never);
     await postgres.sql(topUp, [['alice', 'legacy'], 100_000_000_000]);
@@ -94,6 +108,7 @@ export class World {
       postgres,
       bank,
       folder,
+      keepIn === undefined,
       { 'api-1': await TcpProxy.start(), 'api-2': await TcpProxy.start() },
       {
         'api-1': await PostgresProxy.start(postgres.url),
@@ -127,11 +142,11 @@ export class World {
   }
 
   /** Starts it again and again until it is there: what it needs may be away, and that is the run's doing. */
-  async start(victim: Victim, faultPoint?: string): Promise<void> {
+  async start(victim: Victim, faultPoint?: string, special: Special = {}): Promise<void> {
     const until = Date.now() + backWithinMs;
     for (;;) {
       try {
-        await this.startOnce(victim, faultPoint);
+        await this.startOnce(victim, faultPoint, special);
         return;
       } catch (error) {
         if (Date.now() > until) throw error;
@@ -183,33 +198,44 @@ export class World {
     }
     await this.bank.stop();
     await this.postgres.stop();
-    rmSync(this.folder, { recursive: true });
+    if (this.isFolderOurs) rmSync(this.folder, { recursive: true });
   }
 
-  private async startOnce(victim: Victim, faultPoint?: string): Promise<void> {
+  private async startOnce(victim: Victim, faultPoint: string | undefined, special: Special): Promise<void> {
     const databaseUrl = Object.assign(new URL(this.databaseLinks[victim].url), {
       // The writer's name in the history of keys.
       search: `application_name=${victim}`,
     }).href;
-    const env = { ...settings, ...this.bank.env, BANK_URL: this.bankLink.url, ...this.env };
-    const options = { databaseUrl, env, ...(faultPoint !== undefined && { faultPoint }) };
+    const env = {
+      ...settings,
+      ...this.bank.env,
+      BANK_URL: this.bankLink.url,
+      ...this.env,
+      // What one start has compiled, the next need not: hundreds of them are most of a run's work.
+      NODE_COMPILE_CACHE: join(this.folder, 'compiled'),
+      ...special.env,
+    };
+    const options = { ...special, databaseUrl, env, ...(faultPoint !== undefined && { faultPoint }) };
     if (victim === 'worker') {
-      this.watch(victim, startWorker(options));
+      this.watch(victim, startWorker(options), special);
       return;
     }
     const api = await startApi(options);
     this.doors[victim].pointTo(api.port);
-    this.watch(victim, api);
+    this.watch(victim, api, special);
   }
 
   /** Notes the fault point that it met, if it met one. */
-  private watch(victim: Victim, started: RealProcess): void {
+  private watch(victim: Victim, started: RealProcess, special: Special): void {
     this.processes.set(victim, started);
     this.dead.delete(victim);
     void started.exited.then(() => {
       if (this.processes.get(victim) === started) this.dead.add(victim);
       const [, point] = /fault point reached: ([\w@]+)/.exec(started.stderr()) ?? [];
       if (point !== undefined) this.faultPoints[point] = (this.faultPoints[point] ?? 0) + 1;
+      this.toll.noteEnd(started, special);
+      const said = started.stdout() + started.stderr();
+      if (said !== '') appendFileSync(join(this.folder, `${victim}.log`), said);
     });
   }
 }

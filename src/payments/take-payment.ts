@@ -310,8 +310,9 @@ const selectPaymentsByKey: Statement = {
       JOIN unnest($1::uuid[], $2::text[]) AS wanted (customer_id, idempotency_key) USING (customer_id, idempotency_key)`,
 };
 
-/** The payment as it is while nobody knows how it ends. */
+/** The payment as it is while nobody knows how it ends. `null`: it has ended, and its key may have been reaped since. */
 async function interimPayment(tx: EntityManager, customerId: string, state: State): Promise<string | null> {
-  const payment = await tx.findOneBy(Payment, { customerId, id: state.payment_id ?? '' });
+  if (state.payment_id === undefined) return null;
+  const payment = await tx.findOneBy(Payment, { customerId, id: state.payment_id });
   return payment?.status === 'pending' ? JSON.stringify(paymentToJson(payment)) : null;
 }

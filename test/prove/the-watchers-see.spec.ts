@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { drawSchedule } from '../../lab/prove/schedule.js';
+import { bankFaults, drawSchedule, drawSoak } from '../../lab/prove/schedule.js';
 import { TcpProxy } from '../../lab/prove/tcp-proxy.js';
 import { MoneyWatch } from '../../lab/prove/watch-money.js';
 import { findLeaks, ResourceWatch } from '../../lab/prove/watch-resources.js';
@@ -102,16 +102,45 @@ describe('while a run goes on', () => {
 
 describe('the faults of a run', () => {
   it('are the same for the same seed, and others for another', () => {
-    expect(drawSchedule(1, 60_000)).toEqual(drawSchedule(1, 60_000));
-    expect(drawSchedule(1, 60_000)).not.toEqual(drawSchedule(2, 60_000));
+    expect(drawSchedule(1, 60_000, 80)).toEqual(drawSchedule(1, 60_000, 80));
+    expect(drawSchedule(1, 60_000, 80)).not.toEqual(drawSchedule(2, 60_000, 80));
+    expect(drawSoak(1, 60_000)).toEqual(drawSoak(1, 60_000));
   });
 
-  it('are of every kind in a long run, and in time', () => {
-    const schedule = drawSchedule(1, 600_000);
-    expect(new Set(schedule.map(({ fault }) => fault.kind)).size).toBe(13);
-    const times = schedule.map(({ atMs }) => atMs);
-    expect(times).toEqual(times.toSorted((one, other) => one - other));
-    expect(times.at(-1)).toBeLessThanOrEqual(600_000);
+  it('are of every kind within minutes, and in time', () => {
+    const { kills, lengthMs, ...drawn } = drawSchedule(1, 140_000, 210);
+    const troubles = drawn.troubles.filter(({ atMs }) => atMs <= lengthMs);
+    const all = [...kills, ...troubles];
+    expect(new Set(all.map(({ fault }) => fault.kind)).size).toBe(20);
+    const planned = troubles.flatMap(({ fault }) =>
+      fault.kind === 'trouble at the bank' ? [fault.plan.kind] : [],
+    );
+    expect(new Set(planned)).toEqual(new Set(bankFaults.map(({ kind }) => kind)));
+    for (const scheduled of [kills, troubles]) {
+      const times = scheduled.map(({ atMs }) => atMs);
+      expect(times).toEqual(times.toSorted((one, other) => one - other));
+      expect(times.at(-1)).toBeLessThanOrEqual(140_000);
+    }
+  });
+
+  it('kill two APIs in turn, as often as was asked, and some come back with a flaw', () => {
+    const kills = drawSchedule(1, 140_000, 210).kills.flatMap(({ fault }) =>
+      fault.kind === 'kill' ? [fault] : [],
+    );
+    expect(kills.map(({ victim }) => victim)).toEqual(
+      Array.from({ length: 210 }, (_, nth) => (nth % 2 === 0 ? 'api-1' : 'api-2')),
+    );
+    for (const flaw of ['faultPoint', 'stallMs', 'clockMs', 'clockStepMs', 'workersInside']) {
+      expect(kills.filter(({ reborn }) => flaw in reborn).length).toBeGreaterThan(5);
+    }
+  });
+
+  it('of a soak kill nobody, and park nothing', () => {
+    const { kills, troubles } = drawSoak(1, 600_000);
+    expect(kills).toEqual([]);
+    expect(troubles.length).toBeGreaterThan(500);
+    expect(troubles.filter(({ fault }) => /kill|freeze|restart/.test(fault.kind))).toEqual([]);
+    expect(JSON.stringify(troubles)).not.toContain('wrong_');
   });
 });
 
@@ -178,6 +207,20 @@ describe('a network that goes wrong', () => {
     await proxy.heal();
     await untilHeard(2);
     expect(heard).toEqual(['one', 'two']);
+  });
+
+  it('is slow, comes in slices, and nothing overtakes', async () => {
+    proxy.slowDown({ delayMs: 30, jitterMs: 60, sliceBytes: 2 });
+    const began = performance.now();
+    const socket = call('abcdef');
+    await sleep(5);
+    socket.write('ghij');
+    while (heard.join('').length < 10) await sleep(10);
+    // There and back, each way at least the delay.
+    expect(performance.now() - began).toBeGreaterThan(55);
+    expect(heard.length).toBeGreaterThan(3);
+    expect(heard.join('')).toBe('abcdefghij');
+    expect(proxy.struck.delay).toBeGreaterThan(1);
   });
 
   it('cuts an answer after so many bytes, once', async () => {

@@ -8,7 +8,7 @@ export interface ApiOptions {
   databaseUrl: string;
   /** Strike when the engine publishes this event, `committed` or `committed:3`; see fault-points.ts. */
   faultPoint?: string;
-  faultSignal?: 'SIGKILL' | 'SIGSTOP';
+  faultSignal?: 'SIGKILL' | 'SIGSTOP' | 'STALL';
   /** Modules to load before everything else. */
   imports?: string[];
   env?: Record<string, string>;

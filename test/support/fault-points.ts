@@ -8,6 +8,7 @@
  *   FAULT_EPOCH=1          only for an attempt of that epoch: what was taken over from a predecessor passes unharmed
  *   FAULT_SIGNAL=SIGKILL       (the default) no statement after the event runs
  *   FAULT_SIGNAL=SIGSTOP       the process stands still there until it gets SIGCONT
+ *   FAULT_SIGNAL=STALL         its event loop stands still there for FAULT_STALL_MS; it wakes by itself
  *
  * It says how large the batch was that the event is about: a crash of one payment proves little about fifty.
  *
@@ -37,6 +38,12 @@ if (point) {
     const size = event.batchSize === undefined ? '' : `, batch of ${event.batchSize}`;
     // Past the stream and its buffer: the test has to see this line, whatever comes next.
     writeSync(process.stderr.fd, `fault point reached: ${place}${size}\n`);
-    process.kill(process.pid, signal);
+    if (signal === 'STALL') stall();
+    else process.kill(process.pid, signal);
   });
+}
+
+/** As a loop without an end would, but the processor is left to the others. */
+function stall(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(process.env.FAULT_STALL_MS ?? 5_000));
 }

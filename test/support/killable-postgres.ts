@@ -224,7 +224,7 @@ const isTrue = () => true;
 const isFalse = () => false;
 
 /** Backends call `setsid`: they are in nobody's process group, and only their parent's number tells whose they are. */
-function childrenOf(parent: number): number[] {
+export function childrenOf(parent: number): number[] {
   if (process.platform !== 'linux') {
     const { stdout } = spawnSync('pgrep', ['-P', String(parent)], { encoding: 'utf8' });
     return stdout.split('\n').filter(Boolean).map(Number);

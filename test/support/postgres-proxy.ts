@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { fast, SlowLine, type Slowness } from './slow-line.js';
 
 /** What a COMMIT on its way looks like to the proxy: the statements of its transaction, itself included. */
 export type WhichCommit = (statements: string[]) => boolean;
@@ -23,12 +24,14 @@ interface ArmedCommit {
 export class PostgresProxy {
   /** Commits and messages that were cut, as evidence: a fault that never struck proves nothing. */
   cuts = 0;
+  /** The same by kind, and what was slow or silent. */
+  readonly struck: Record<string, number> = {};
   readonly url: string;
+  slowness = fast;
 
   private readonly links = new Set<Link>();
   private readonly port: number;
   private silent = false;
-  private latencyMs: () => number = () => 0;
   private armedCommit: ArmedCommit | undefined;
   private messagesLeft = Infinity;
   private welcomesToSpoil = 0;
@@ -91,11 +94,6 @@ export class PostgresProxy {
     this.databaseUrl = databaseUrl;
   }
 
-  /** Whatever is sent from now on, either way, arrives so many milliseconds late. Nothing overtakes. */
-  slowDown(latencyMs: () => number): void {
-    this.latencyMs = latencyMs;
-  }
-
   /** New connections are refused; those that stand, stand. */
   refuse(): void {
     this.server.close();
@@ -109,7 +107,19 @@ export class PostgresProxy {
   /** A black hole: connections are taken, nothing comes through, nobody is told. */
   goSilent(): void {
     this.silent = true;
-    for (const link of this.links) link.pause();
+    for (const link of this.links) {
+      this.count('silence');
+      link.pause();
+    }
+  }
+
+  /** Whatever is sent from now on, either way, arrives late, or in pieces. Nothing overtakes. */
+  slowDown(slowness: Slowness): void {
+    this.slowness = slowness;
+  }
+
+  count(what: string): void {
+    this.struck[what] = (this.struck[what] ?? 0) + 1;
   }
 
   /** No more faults. What was held back in silence arrives now, as it would after a network's outage. */
@@ -118,7 +128,7 @@ export class PostgresProxy {
     this.messagesLeft = Infinity;
     this.welcomesToSpoil = 0;
     this.silent = false;
-    this.latencyMs = () => 0;
+    this.slowness = fast;
     for (const link of this.links) link.resume();
     if (!this.server.listening) await once(this.server.listen(this.port, '127.0.0.1'), 'listening');
   }
@@ -128,15 +138,11 @@ export class PostgresProxy {
     for (const link of this.links) link.destroy();
   }
 
-  /** Asked by a link before it reads what has arrived. */
-  drawLatency(): number {
-    return this.latencyMs();
-  }
-
   /** Asked by a link before it forwards a message. */
   isMessageToCut(): boolean {
     if (--this.messagesLeft !== 0) return false;
     this.cuts++;
+    this.count('reset at a message');
     return true;
   }
 
@@ -154,6 +160,7 @@ export class PostgresProxy {
     if (!armed?.which(statements) || --armed.nth > 0) return undefined;
     this.armedCommit = undefined;
     this.cuts++;
+    this.count(`lost COMMIT ${armed.side}`);
     return armed;
   }
 }
@@ -184,6 +191,8 @@ class Link {
   private lastReply = Infinity;
   private lostCommit: ArmedCommit | undefined;
   private cut = false;
+  private readonly toClient: SlowLine;
+  private readonly toServer: SlowLine;
 
   constructor(
     private readonly client: Socket,
@@ -191,27 +200,28 @@ class Link {
     private readonly proxy: PostgresProxy,
   ) {
     this.server.setNoDelay(true);
-    const [there, back] = [new Delay(proxy), new Delay(proxy)];
+    const slowness = () => proxy.slowness;
+    const onSlow = () => {
+      proxy.count('slow');
+    };
+    this.toClient = new SlowLine(client, slowness, onSlow);
+    this.toServer = new SlowLine(server, slowness, onSlow);
     client.on('data', chunk => {
-      there.pass(() => {
-        this.fromClient(chunk);
-      });
+      this.fromClient(chunk);
     });
     server.on('data', chunk => {
-      back.pass(() => {
-        this.fromServer(chunk);
-      });
+      this.fromServer(chunk);
     });
     // Whichever end closes, the other gets what was sent before, and then learns of it. 'close' follows 'error'.
     client
       .on('error', () => undefined)
       .on('close', () => {
-        there.pass(() => server.end());
+        this.toServer.end();
       });
     server
       .on('error', () => undefined)
       .on('close', () => {
-        back.pass(() => client.end());
+        this.toClient.end();
       });
   }
 
@@ -250,7 +260,7 @@ class Link {
           this.lastReply = this.repliesAsked + 1;
         }
       }
-      this.server.write(message.bytes);
+      this.toServer.write(message.bytes);
       if (message.type === 'Q' || message.type === 'S') this.repliesAsked++;
     }
   }
@@ -258,7 +268,7 @@ class Link {
   private fromServer(chunk: Buffer): void {
     // The answer to a request for TLS is a single byte, no message. It comes while the login is still awaited.
     if (!this.requests.typed) {
-      this.client.write(chunk);
+      this.toClient.write(chunk);
       return;
     }
     for (const { type, bytes } of this.replies.read(chunk)) {
@@ -270,7 +280,7 @@ class Link {
         this.server.end();
         return;
       }
-      if (!isLost) this.client.write(bytes);
+      if (!isLost) this.toClient.write(bytes);
       else if (type === 'Z') this.lose(this.lostCommit);
     }
   }
@@ -288,7 +298,7 @@ class Link {
   reset(): void {
     this.cut = true;
     this.client.resetAndDestroy();
-    this.server.end();
+    this.toServer.end();
   }
 
   /** The SQL that the server will carry out on receiving this message, if any. */
@@ -314,27 +324,6 @@ class Link {
     if (/^\s*(begin|start transaction)\b/i.test(text)) this.transaction = [];
     this.transaction.push(text);
     return /(^|;)\s*(commit|end)(\s+(work|transaction))?\s*;?\s*$/i.test(text);
-  }
-}
-
-/** One direction of a link: what goes in comes out later, in the same order. */
-class Delay {
-  private readonly onTheWay: (() => void)[] = [];
-  private arrivesAt = 0;
-
-  constructor(private readonly proxy: PostgresProxy) {}
-
-  pass(arrive: () => void): void {
-    const ms = this.proxy.drawLatency();
-    if (ms === 0 && this.onTheWay.length === 0) {
-      arrive();
-      return;
-    }
-    const now = performance.now();
-    this.arrivesAt = Math.max(this.arrivesAt, now + ms);
-    this.onTheWay.push(arrive);
-    // Timers of different lengths may fire in the wrong order; each lets the one arrive whose turn it is.
-    setTimeout(() => this.onTheWay.shift()?.(), this.arrivesAt - now);
   }
 }
 

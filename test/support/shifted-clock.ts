@@ -3,6 +3,8 @@
  * of day is wrong by CLOCK_SHIFT_MS: two hours ahead, say, as on a machine that nobody has set. Each SIGUSR2 sets it
  * by CLOCK_STEP_MS once more, forwards or back, as on a machine that somebody does set.
  *
+ * With CLOCK_STEP_AFTER_MS it is set so long after the start by itself. A negative step lets the same hour happen twice.
+ *
  * Only the time of day. `performance.now` and timers run on another clock, which nobody can set.
  *
  * Node strips the types by itself, so this file imports only what Node brings.
@@ -14,10 +16,11 @@ if (!Number.isSafeInteger(shiftMs)) throw new Error('CLOCK_SHIFT_MS must say by 
 
 const stepMs = Number(process.env.CLOCK_STEP_MS ?? '0');
 if (!Number.isSafeInteger(stepMs)) throw new Error('CLOCK_STEP_MS must say by how much the clock is set');
-process.on('SIGUSR2', () => {
+process.on('SIGUSR2', step);
+function step(): void {
   shiftMs += stepMs;
   writeSync(process.stderr.fd, 'the clock was set\n');
-});
+}
 // Before this line a SIGUSR2 would end the process.
 if (stepMs !== 0) writeSync(process.stderr.fd, 'the clock can be set\n');
 
@@ -37,3 +40,6 @@ Object.defineProperty(RightDate.prototype, 'constructor', {
   configurable: true,
   writable: true,
 });
+
+const stepAfterMs = process.env.CLOCK_STEP_AFTER_MS;
+if (stepAfterMs !== undefined) setTimeout(step, Number(stepAfterMs)).unref();

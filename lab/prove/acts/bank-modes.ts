@@ -1,4 +1,4 @@
-import type { BankFault } from '../schedule.js';
+import type { BankFault } from '../fault.js';
 import type { BankKillPoint } from './bank-kill-points.js';
 
 /** How a payment has to end. Parked: for a person, and only where nobody could know better. */

@@ -19,7 +19,7 @@ const lasts = { gate: 3_500, long: 30_000 };
  * Latency of a second to five, both ways together, as the catalogue has it; scaled like the time-outs of world.ts, which
  * are a quarter of production's. Half of it each way.
  */
-const latencyMs = { least: 125, most: 625 };
+const slowness = { delayMs: 125, jitterMs: 500, sliceBytes: Infinity };
 
 /** The database is away, silent, slow, full, or somewhere else: one scenario each, and everything ends well after it. */
 export const databaseTroubles: Act = {
@@ -177,9 +177,9 @@ async function silent({ world, load, lastsMs, found, seen }: Scene): Promise<voi
 }
 
 /** F33: every answer of the database takes its time, and no two the same. */
-async function slow({ world, lastsMs, random, seen }: Scene): Promise<void> {
+async function slow({ world, lastsMs, seen }: Scene): Promise<void> {
   for (const link of Object.values(world.databaseLinks)) {
-    link.slowDown(() => random.between(latencyMs.least, latencyMs.most));
+    link.slowDown(slowness);
   }
   await sleep(lastsMs);
   for (const link of Object.values(world.databaseLinks)) await link.heal();

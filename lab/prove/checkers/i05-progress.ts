@@ -46,6 +46,17 @@ export interface Progress {
   readonly afterHealing: Histogram;
 }
 
+/** The same, every single time, in milliseconds. `takenOver`: from claim to end of what was abandoned in between. */
+export function progressTimes(witnesses: Witnesses) {
+  const ends = [...recoveries(witnesses)];
+  const wasTakenOver = ({ history }: Recovery) => history.some(({ epoch }) => epoch > 1);
+  return {
+    endToEnd: ends.map(({ endToEndMs }) => endToEndMs),
+    takenOver: ends.filter(wasTakenOver).map(({ endToEndMs }) => endToEndMs),
+    afterHealing: ends.filter(({ outlasted }) => outlasted).map(({ tookMs }) => tookMs),
+  };
+}
+
 export interface Histogram {
   readonly count: number;
   /** Milliseconds. */

@@ -1,0 +1,37 @@
+import type { Proof } from '../proof.js';
+
+/** Everything that the page is made from. */
+export interface Evidence {
+  readonly proof: Proof;
+  /** `null`: the mistakes were not made on purpose yet, or not here. */
+  readonly mutations: Mutations | null;
+  /** Empty: the catalogue is not there. */
+  readonly catalogue: readonly CatalogueRow[];
+}
+
+/** As `npm run mutations` leaves it in lab/mutations/result.json: what is known of each mistake, by its id. */
+export type Mutations = Readonly<Record<string, Mutation>>;
+
+export interface Mutation {
+  readonly mutation: string;
+  readonly commit: string;
+  readonly mistake: string;
+  readonly breaks: string;
+  /** Names of tests that turned red. None: it survived. */
+  readonly caughtBy: readonly string[];
+  readonly test: string;
+}
+
+/** As the files of lab/prove/catalogue/ have it. */
+export interface CatalogueRow {
+  readonly id: string;
+  readonly fault: string;
+  readonly invariants: readonly string[];
+  readonly provedBy: readonly ProvedBy[];
+}
+
+export type ProvedBy =
+  | { readonly test: string; readonly title: string }
+  | { readonly act: string; readonly counted?: string }
+  | { readonly notBuilt: string }
+  | { readonly notTested: string };

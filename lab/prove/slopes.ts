@@ -1,0 +1,66 @@
+import type { ResourceSample } from './run-record.js';
+import type { Violation } from './violation.js';
+
+/** A figure that was read again and again. `at`: milliseconds, from whenever. */
+export interface Point {
+  readonly at: number;
+  readonly value: number;
+}
+
+const tenMinutesMs = 600_000;
+
+/** What memory may grow by in ten minutes under steady load, as a part of itself. */
+const growthMax = 0.01;
+
+/** Below this many points, or this long, noise is larger than what is looked for. */
+const enough = { points: 100, lengthMs: tenMinutesMs };
+
+/**
+ * How much it grows in ten minutes, as a part of its mean: the slope of the straight line that fits best. `undefined`:
+ * there is too little of it to say.
+ */
+export function growthPerTenMinutes(points: readonly Point[]): number | undefined {
+  const [first, last] = [points[0], points.at(-1)];
+  if (!first || !last || points.length < enough.points || last.at - first.at < enough.lengthMs)
+    return undefined;
+  const at = mean(points.map(point => point.at));
+  const value = mean(points.map(point => point.value));
+  let [together, alone] = [0, 0];
+  for (const point of points) {
+    together += (point.at - at) * (point.value - value);
+    alone += (point.at - at) ** 2;
+  }
+  return ((together / alone) * tenMinutesMs) / value;
+}
+
+/** I11 over time: memory that grows though the load is steady, and nobody is killed. */
+export function checkMemorySlope(samples: readonly ResourceSample[]): Violation[] {
+  return [...Map.groupBy(samples, ({ process }) => process)].flatMap(([process, some]): Violation[] => {
+    const growth = growthPerTenMinutes(some.map(({ at, rssBytes }) => ({ at, value: rssBytes })));
+    if (growth === undefined || growth <= growthMax) return [];
+    const evidence = { growth, growthMax, first: some[0], last: some.at(-1) };
+    return [{ invariant: 'I11', about: process, what: 'memory does not grow under a steady load', evidence }];
+  });
+}
+
+/**
+ * The rows of finished keys come and go at the same rate. Judged by the medians of the first third and the last: their
+ * number rises and falls with each visit of the reaper. What was cancelled or parked stays on purpose, and is not in it.
+ */
+export function checkTableIsFlat(rows: readonly Point[]): Violation[] {
+  const third = Math.floor(rows.length / 3);
+  if (third < 10) return [];
+  const [first, last] = [median(rows.slice(0, third)), median(rows.slice(-third))];
+  if (last <= 1.5 * first + 100) return [];
+  const evidence = { first, last, looks: rows.length };
+  return [{ invariant: 'I11', about: 'idempotency_keys', what: 'finished keys do not pile up', evidence }];
+}
+
+function median(points: readonly Point[]): number {
+  const sorted = points.map(({ value }) => value).sort((one, other) => one - other);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

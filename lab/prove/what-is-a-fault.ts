@@ -1,0 +1,28 @@
+import type { ActResult } from './act.js';
+
+/**
+ * Which of an act's counts are things that were done to the product, each counted once. The others are what came of it,
+ * what was planned, or the same again by another name.
+ */
+const faults: Readonly<Record<string, RegExp>> = {
+  'kill points': /^kill of a \w+$/,
+  'bank matrix': /^(kill at|bank F)/,
+  'bank outage': /^bank F/,
+  'postgres kills': /^F2\d /,
+  'lost commits': /^(COMMIT of .* lost|F29)/,
+  'database troubles': /^F\d+ (refused|silence|latency|disk full)/,
+  'rolling restarts': /^rolling restarts$/,
+  'random faults': /^(?!answer |no answer|no line|replay|taken over|parked|seen: |planned: )/,
+};
+
+/** Elsewhere a fault has its number in the catalogue. */
+const byNumber = /^F\d+/;
+
+export function faultsIn({ counts, name }: Pick<ActResult, 'counts' | 'name'>): [string, number][] {
+  const isFault = faults[name.replaceAll('-', ' ')] ?? byNumber;
+  return Object.entries(counts).filter(([what]) => isFault.test(what));
+}
+
+export function countFaults(result: Pick<ActResult, 'counts' | 'name'>): number {
+  return faultsIn(result).reduce((sum, [, times]) => sum + times, 0);
+}
