@@ -26,7 +26,8 @@ export const killPoints: Act = {
 export async function performKills({ scale, seed, say }: Stage, most?: number): Promise<ActResult> {
   const extent = { seed, times: timesOf[scale], most, say };
   const parts = await Promise.all([ofRequests(extent), ofCompleters(extent)]);
-  const sum = (of: (part: (typeof parts)[number]) => number) => parts.reduce((total, part) => total + of(part), 0);
+  const sum = (of: (part: (typeof parts)[number]) => number) =>
+    parts.reduce((total, part) => total + of(part), 0);
   const counts: Record<string, number> = {};
   for (const part of parts) {
     for (const [what, times] of Object.entries(part.counts)) counts[what] = (counts[what] ?? 0) + times;
@@ -45,7 +46,11 @@ export async function performKills({ scale, seed, say }: Stage, most?: number): 
 type Extended = Extent & Pick<Stage, 'say'>;
 
 async function ofRequests(extent: Extended) {
-  const wanted = { ...wantedKills('request', extent), ...wantedStandstills(extent), ...wantedSlowness(extent) };
+  const wanted = {
+    ...wantedKills('request', extent),
+    ...wantedStandstills(extent),
+    ...wantedSlowness(extent),
+  };
   return inSetting(extent, wanted, async setting => {
     await killRequests(setting);
     await Promise.all([standStill(setting), beSlow(setting)]);
@@ -65,7 +70,11 @@ async function inSetting(
   try {
     await work(setting);
     const judged = await setting.judge(wanted);
-    return { ...judged, wanted, violations: [...judged.violations, ...checkTheBankWasAsked(judged.witnesses, setting.asked)] };
+    return {
+      ...judged,
+      wanted,
+      violations: [...judged.violations, ...checkTheBankWasAsked(judged.witnesses, setting.asked)],
+    };
   } finally {
     await setting.close();
   }

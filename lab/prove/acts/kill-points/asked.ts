@@ -17,7 +17,8 @@ export function checkTheBankWasAsked(witnesses: Witnesses, found: Iterable<Payme
     for (const { id } of joined.effects.get(`${params.from} ${key}`) ?? []) {
       const its = requests.get(id) ?? [];
       const orders = its.filter(({ method }) => method === 'PUT');
-      if (orders.length > 1) findings.add('what the bank may have is asked for, not sent again', operation, { its });
+      if (orders.length > 1)
+        findings.add('what the bank may have is asked for, not sent again', operation, { its });
     }
   }
   return findings.violations;

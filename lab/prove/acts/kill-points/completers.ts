@@ -22,13 +22,26 @@ export async function killCompleters(setting: Setting): Promise<void> {
   const { caller, heirs, tally, world } = setting;
   const agenda = new Agenda(planKills('completer', setting), tally, setting.say);
   await world.kill('worker');
-  const links = [await PostgresProxy.start(world.postgres.url), await PostgresProxy.start(world.postgres.url)];
-  const opener = await Victim.api({ world, link: world.databaseLinks['api-1'], name: 'opener-1', env: cutOff });
+  const links = [
+    await PostgresProxy.start(world.postgres.url),
+    await PostgresProxy.start(world.postgres.url),
+  ];
+  const opener = await Victim.api({
+    world,
+    link: world.databaseLinks['api-1'],
+    name: 'opener-1',
+    env: cutOff,
+  });
   setting.watch(opener);
   const started: Victim[] = [opener];
   const startOn = (link: PostgresProxy) => {
     link.goSilent();
-    const victim = Victim.completer({ world, link, name: setting.nextName('completer'), env: { ...patient, ...setting.bootEnv } });
+    const victim = Victim.completer({
+      world,
+      link,
+      name: setting.nextName('completer'),
+      env: { ...patient, ...setting.bootEnv },
+    });
     started.push(victim);
     setting.watch(victim);
     return victim;

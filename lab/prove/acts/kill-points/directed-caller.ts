@@ -93,7 +93,15 @@ export class DirectedCaller {
         const exchange = `kill:${(this.exchanges += 1)}`;
         const attempt = (this.attempts.get(operation) ?? 0) + 1;
         this.attempts.set(operation, attempt);
-        const what = { operation, attempt, customer, key, asked, request: requestHash({ params }), params } as const;
+        const what = {
+          operation,
+          attempt,
+          customer,
+          key,
+          asked,
+          request: requestHash({ params }),
+          params,
+        } as const;
         this.log.write({ kind: 'invoke', exchange, ...what, at: monotonicMs() });
         return exchange;
       },

@@ -1,6 +1,6 @@
-import type { Payment } from './directed-caller.js';
 import { crash, Missed, type Crash, type Means } from './crash.js';
 import { lookAtWhatIsLeft } from './left.js';
+import { faultOf } from './places.js';
 import type { Kill } from './plan.js';
 import { recover, type Heirs } from './recover.js';
 import type { Tally } from './tally.js';
@@ -43,16 +43,22 @@ export class Agenda {
 export async function killAndRecover(
   kill: Kill,
   means: Means,
-  { heirs, tally, agenda, onDeath }: { heirs: Heirs; tally: Tally; agenda: Agenda; onDeath?: () => Promise<void> },
+  {
+    heirs,
+    tally,
+    agenda,
+    onDeath,
+  }: { heirs: Heirs; tally: Tally; agenda: Agenda; onDeath?: () => Promise<void> },
 ): Promise<void> {
   let crashed: Crash | undefined;
   try {
     crashed = await crash(kill, means);
     const left = await lookAtWhatIsLeft(heirs.client, crashed, tally).finally(onDeath);
     count(kill, crashed.struck?.length ?? crashed.payments.length, tally);
-    // Only where it died with all of them: of a batch we do not know who was how far.
+    // Where a batch died, we do not know which of the payments were how far.
     const isBooked = kill.place.isCharged && kill.place.leaves === 'funds_reserved';
-    if (isBooked && crashed.payments.length === 1) heirs.asked.add(crashed.payments[0] as Payment);
+    const met = crashed.struck && crashed.payments.length > 1 ? [] : crashed.payments;
+    for (const payment of isBooked ? met : []) heirs.asked.add(payment);
     await recover(crashed, left, heirs, tally);
   } catch (error) {
     if (!(error instanceof Missed)) throw error;
@@ -65,6 +71,7 @@ export async function killAndRecover(
 }
 
 function count({ holder, place, recovery }: Kill, batchSize: number, tally: Tally): void {
+  tally.count(faultOf(place, holder));
   tally.count(`kill of a ${holder}`);
   tally.count(`kill of a ${holder} at ${place.family}`);
   tally.count(`place ${place.id}, ${holder}`);

@@ -33,7 +33,8 @@ export async function lookAtWhatIsLeft(client: Client, crash: Crash, tally: Tall
     await lookForNothing(client, { crash, left, changes }, tally);
     return left;
   }
-  const met = struck ?? payments.map(({ key }) => changes.findLast(change => change.key === key)?.attempt ?? key);
+  const met =
+    struck ?? payments.map(({ key }) => changes.findLast(change => change.key === key)?.attempt ?? key);
   const wrong = met.flatMap(attempt => {
     const its = changes.filter(change => change.attempt === attempt);
     return its.at(-1)?.point === leaves ? [] : [{ attempt, its }];
@@ -42,7 +43,11 @@ export async function lookAtWhatIsLeft(client: Client, crash: Crash, tally: Tall
   const isMissed = isGivenBack && (wrong.length > 0 || kill.place.strike.by === 'bank');
   if (isMissed) throw new Missed(`${id}, ${kill.holder}: it had given the payment back`, payments);
   if (wrong.length > 0) {
-    tally.found('I7', 'a dead holder has left its keys where it had brought them', id, { leaves, wrong, crash });
+    tally.found('I7', 'a dead holder has left its keys where it had brought them', id, {
+      leaves,
+      wrong,
+      crash,
+    });
   }
   return left;
 }

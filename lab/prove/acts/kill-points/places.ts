@@ -22,6 +22,8 @@ export interface Place {
   readonly id: string;
   /** The line as it is counted: K1 has three places, K7 one on each side of each COMMIT. */
   readonly family: string;
+  /** The row of the fault catalogue, where an API dies; for a completer it is F87 everywhere. */
+  readonly fault: string;
   /** The last recovery point before the crash. */
   readonly stage: 'started' | 'funds_reserved' | 'transfer_sent';
   readonly strike: Strike;
@@ -104,10 +106,16 @@ export const places: readonly Place[] = [
   ]),
 ];
 
+const faults: Readonly<Record<string, string>> = {
+  ...{ K0: 'F01', K1: 'F02', K2: 'F03', K3: 'F04', K4: 'F05' },
+  ...{ K5: 'F06', K6: 'F07', K7: 'F08', K8: 'F09', K9: 'F10' },
+};
+
 function lines({ isCharged = false, ...common }: Common, all: readonly Line[]): Place[] {
   return all.map(([id, strike, leaves, times]) => ({
     id,
     family: id.split(' ')[0] ?? id,
+    fault: faults[id.slice(0, 2)] ?? id,
     ...common,
     strike,
     leaves,
@@ -116,4 +124,8 @@ function lines({ isCharged = false, ...common }: Common, all: readonly Line[]): 
     isShared: /^K[01678]/.test(id),
     times,
   }));
+}
+
+export function faultOf({ fault }: Place, holder: Holder): string {
+  return holder === 'completer' ? 'F87' : fault;
 }

@@ -51,7 +51,7 @@ export function planKills(
 function planKill(place: Place, holder: Holder, nth: number): Kill {
   const isBatch = place.isShared && nth % 3 !== 0;
   // One answer is cut at a time. Elsewhere others are under way beside the one that is met.
-  const alone = { payments: place.strike.by === 'answer' ? 1 : 1 + (nth % 3), atLeast: 1 };
+  const alone = { payments: place.strike.by === 'answer' ? 1 : 1 + (nth % 2), atLeast: 1 };
   return {
     place,
     holder,

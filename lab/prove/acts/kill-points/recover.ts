@@ -1,7 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { Crash } from './crash.js';
-import { endWithinMs, isFirstAnswer, isReplay, type DirectedCaller, type Payment } from './directed-caller.js';
+import {
+  endWithinMs,
+  isFirstAnswer,
+  isReplay,
+  type DirectedCaller,
+  type Payment,
+} from './directed-caller.js';
 import type { Left } from './left.js';
 import type { Tally } from './tally.js';
 
@@ -49,7 +55,10 @@ export async function recover(crash: Crash, left: Left, heirs: Heirs, tally: Tal
       const point = left.get(payment) ?? null;
       // An API that the completer beat to it, or one of two equal ones, may replay where nothing was left before.
       if (point === null && !isFirstAnswer(first) && first.status !== 202) {
-        tally.found('I3', 'where nothing was left, a retry is a first call', payment.operation, { first, crash });
+        tally.found('I3', 'where nothing was left, a retry is a first call', payment.operation, {
+          first,
+          crash,
+        });
       }
       if ((point === 'finished' || (point !== null && isCompleterFirst)) && !isReplay(first)) {
         tally.found('I3', 'where all is done, a retry is a replay', payment.operation, { first, crash });
@@ -95,5 +104,8 @@ async function expectNothing(
     payments.map(({ key }) => key),
   ]);
   if (rows.length === 0) return;
-  tally.found('I10', 'nobody takes up what nobody has claimed', crash.kill.place.id, { rows: rows as object[], crash });
+  tally.found('I10', 'nobody takes up what nobody has claimed', crash.kill.place.id, {
+    rows: rows as object[],
+    crash,
+  });
 }

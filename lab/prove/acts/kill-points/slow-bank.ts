@@ -5,7 +5,7 @@ import type { Setting } from './setting.js';
 const atOnce = 5;
 const rounds = 4;
 
-export const slowBankName = 'the bank took longer than a lease';
+export const slowBankName = 'F88 the bank took longer than a lease';
 
 /**
  * F88: a bank that takes longer than a lease is cut at the time-out, which the lease outlasts. So a holder that is

@@ -53,12 +53,19 @@ export function wantedStandstills(extent: Extent): Record<string, number> {
 export const fencedName = 'a late write touched no row';
 
 export function nameOf({ family, how }: Standstill): string {
-  return `holder ${how} at ${family}`;
+  return `${faults[how]} a holder ${how} at ${family}`;
 }
+
+const faults = { stopped: 'F15', 'woken in between': 'F16', stalled: 'F14' } as const;
 
 function spelledOut(all: readonly Line[], { times, most = Infinity }: Extent): Standstill[] {
   return all.flatMap(([family, place, how, number]) => {
-    const [point = '', recoveryPoint] = place.split('@') as [string, Standstill['recoveryPoint']];
-    return Array.from({ length: Math.min(number * times, most) }, () => ({ family, point, recoveryPoint, how }));
+    const [point, recoveryPoint] = place.split('@') as [string, Standstill['recoveryPoint']];
+    return Array.from({ length: Math.min(number * times, most) }, () => ({
+      family,
+      point,
+      recoveryPoint,
+      how,
+    }));
   });
 }

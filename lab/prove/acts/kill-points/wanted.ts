@@ -1,4 +1,4 @@
-import { places, type Holder } from './places.js';
+import { faultOf, places, type Holder } from './places.js';
 import type { Extent } from './setting.js';
 
 /**
@@ -9,9 +9,11 @@ import type { Extent } from './setting.js';
 export function wantedKills(holder: Holder, { times, most = Infinity }: Extent): Record<string, number> {
   const wanted: Record<string, number> = {};
   const want = (what: string, number: number) => (wanted[what] = (wanted[what] ?? 0) + number);
-  for (const { family, holders, id, isShared, stage, strike, ...place } of places) {
+  for (const place of places) {
+    const { family, holders, id, isShared, stage, strike } = place;
     if (!holders.includes(holder)) continue;
     const number = Math.min(place.times * times, most);
+    want(faultOf(place, holder), number);
     want(`kill of a ${holder}`, number);
     want(`kill of a ${holder} at ${family}`, number);
     want(`place ${id}, ${holder}`, number);
