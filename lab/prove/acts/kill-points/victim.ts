@@ -7,8 +7,8 @@ import type { Order, Struck } from './trigger.js';
 /** How often it is looked whether a process has said something, in milliseconds. */
 const lookEveryMs = 3;
 
-/** How long a process may take to hear what it is told: it may be busy, on a busy machine. */
-const hearsWithinMs = 5_000;
+/** How long a process may take to hear what it is told: a completer may still be booting. */
+const hearsWithinMs = 30_000;
 
 /** How often a process is started that does not get ready in time: two cores are shared with many. */
 const bootsMax = 3;
