@@ -54,6 +54,11 @@ const both = ['request', 'completer'] as const;
 const reserved = 'funds_reserved';
 const sent = 'transfer_sent';
 
+const faults: Readonly<Record<string, string>> = {
+  ...{ K0: 'F01', K1: 'F02', K2: 'F03', K3: 'F04', K4: 'F05' },
+  ...{ K5: 'F06', K6: 'F07', K7: 'F08', K8: 'F09', K9: 'F10' },
+};
+
 /** In the order of a payment's life. Twenty of each fault point; of what has several sides, twenty of all together. */
 export const places: readonly Place[] = [
   ...lines({ stage: 'started', wishes: ['paid', 'ledger'], holders: requests }, [
@@ -105,11 +110,6 @@ export const places: readonly Place[] = [
     ['K9 all but 1', answer(length => length - 1), 'finished', 7],
   ]),
 ];
-
-const faults: Readonly<Record<string, string>> = {
-  ...{ K0: 'F01', K1: 'F02', K2: 'F03', K3: 'F04', K4: 'F05' },
-  ...{ K5: 'F06', K6: 'F07', K7: 'F08', K8: 'F09', K9: 'F10' },
-};
 
 function lines({ isCharged = false, ...common }: Common, all: readonly Line[]): Place[] {
   return all.map(([id, strike, leaves, times]) => ({
