@@ -87,12 +87,9 @@ export class Setting implements Extent {
 
   /**
    * What a victim is started with. It stands still in the middle of a transaction for as long as the harness needs, and
-   * the database must not end that before. And it is compiled once, not five hundred times.
+   * the database must not end that before.
    */
-  get bootEnv(): Record<string, string> {
-    const patience = { STATEMENT_TIMEOUT_MS: '8000', QUERY_TIMEOUT_MS: '9000' };
-    return { ...patience, NODE_COMPILE_CACHE: join(this.world.folder, 'compiled') };
-  }
+  readonly bootEnv = { STATEMENT_TIMEOUT_MS: '8000', QUERY_TIMEOUT_MS: '9000' };
 
   nextName(role: string): string {
     return `${role}-${(this.names += 1)}`;

@@ -9,7 +9,6 @@
  */
 import { subscribe } from 'node:diagnostics_channel';
 import { writeSync } from 'node:fs';
-import { flushCompileCache } from 'node:module';
 
 export interface Order {
   /** A point of the engine's events. */
@@ -39,8 +38,6 @@ let order: Order | undefined;
 
 process.on('message', message => {
   order = message as Order;
-  // Node writes it down when a process ends well, and here none does: the next one is to boot the faster for this one.
-  flushCompileCache();
   say('armed');
 });
 
