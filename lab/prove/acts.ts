@@ -1,5 +1,25 @@
 import type { Act } from './act.js';
+import { bankMatrix } from './acts/bank-matrix.js';
+import { bankOutage } from './acts/bank-outage.js';
+import { databaseTroubles } from './acts/database-troubles.js';
+import { herd } from './acts/herd.js';
+import { killPoints } from './acts/kill-points.js';
+import { lostCommits } from './acts/lost-commits.js';
+import { postgresKills } from './acts/postgres-kills.js';
+import { races } from './acts/races.js';
 import { randomFaults } from './acts/random-faults.js';
+import { rollingRestarts } from './acts/rolling-restarts.js';
 
 /** In the order in which they are performed: what is directed first, the sum of it last. */
-export const acts: readonly Act[] = [randomFaults];
+export const acts: readonly Act[] = [
+  killPoints,
+  bankMatrix,
+  bankOutage,
+  postgresKills,
+  lostCommits,
+  databaseTroubles,
+  races,
+  rollingRestarts,
+  herd,
+  randomFaults,
+];

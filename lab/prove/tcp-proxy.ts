@@ -9,6 +9,8 @@ import { fast, SlowLine, type Slowness } from '../../test/support/slow-line.js';
 export class TcpProxy {
   /** How often something that was wanted to go wrong did: a fault that never struck proves nothing. */
   readonly struck: Record<string, number> = {};
+  /** Bytes of answers that have passed: how long one is, so that the next can be cut at a byte of it. */
+  bytesAnswered = 0;
   private readonly links = new Set<{ near: Socket; far: Socket }>();
   private isSilent = false;
   private slowness = fast;
@@ -118,6 +120,7 @@ export class TcpProxy {
     far.on('data', (chunk: Buffer) => {
       const part = chunk.subarray(0, this.bytesLeft);
       this.bytesLeft -= part.length;
+      this.bytesAnswered += part.length;
       toNear.write(part);
       if (part.length === chunk.length) return;
       this.count('cut');

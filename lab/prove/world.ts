@@ -23,7 +23,7 @@ import { Toll } from './toll.js';
  * How patient every process here is. The lease outlasts the bank's time-out, as it must, and both are short, so that a
  * crash is noticed in a third of a second. Waits of the database are those of production, cut to what a run can bear.
  */
-const settings = {
+export const settings = {
   WORKERS: 'elsewhere',
   LOG_LEVEL: 'fatal',
   LEASE_MS: '300',

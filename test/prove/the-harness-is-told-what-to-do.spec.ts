@@ -34,13 +34,13 @@ describe('the command line of a proof', () => {
 
   it('takes an act as its name is, and with hyphens', () => {
     for (const name of ['random faults', 'random-faults']) {
-      expect(readOptions(['--act', name], acts).acts.map(act => act.name)).toEqual(['random faults']);
+      expect(readOptions(['--act', name], acts).acts.map(act => act.name)).toEqual(['random-faults']);
     }
   });
 
   it('says how one act is performed again, and that command can be read', () => {
     const options = readOptions('--seed 7 --scale long --minutes 3'.split(' '), acts);
-    const [act] = options.acts.filter(({ name }) => name === 'random faults');
+    const [act] = options.acts.filter(({ name }) => name === 'random-faults');
     const command = commandFor(act as never, options);
     expect(command).toBe('npm run prove -- --seed 7 --act random-faults --scale long --minutes 3');
     const again = readOptions(command.split(' ').slice(4), acts);

@@ -35,6 +35,8 @@ export interface RealProcess {
   stderr: () => string;
   /** SIGTERM asks politely, SIGKILL is a crash, SIGCONT wakes it up. */
   signal: (signal: NodeJS.Signals) => void;
+  /** To a module that was loaded with `imports` and listens; production code does not. */
+  send: (message: object) => void;
   kill: (signal?: 'SIGKILL' | 'SIGTERM') => Promise<Exit>;
 }
 
@@ -115,6 +117,7 @@ function startProcess(
       }
     },
     signal: signal => void child.kill(signal),
+    send: message => void child.send(message),
     kill: (signal = 'SIGKILL') => {
       child.kill(signal);
       return exited;

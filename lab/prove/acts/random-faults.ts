@@ -49,7 +49,7 @@ const bounds = { connections: 12, rssBytes: 512 * 2 ** 20, sockets: 600 };
  * faults; how real processes interleave is not in its hand.
  */
 export const randomFaults: Act = {
-  name: 'random faults',
+  name: 'random-faults',
   about: 'kills at any instant, two APIs in turn, and whatever else the seed draws',
   perform,
 };

@@ -33,7 +33,7 @@ const settings = {
  * published client and one door. No call of it may fail: it may be answered late, or by the other API.
  */
 export const rollingRestarts: Act = {
-  name: 'rolling restarts',
+  name: 'rolling-restarts',
   about: 'SIGTERM to one API after the other under steady load, through the published client',
   perform: stage => Scene.play(settings, scene => run(scene, stage)),
 };

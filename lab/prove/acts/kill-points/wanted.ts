@@ -1,0 +1,26 @@
+import { faultOf, places, type Holder } from './places.js';
+import type { Extent } from './setting.js';
+
+/**
+ * How often each thing has to happen, by the names under which it is counted: every line of the table, every fault
+ * point, both ways of recovery after each line, and at least half of the crashes within a transaction on several
+ * payments at once.
+ */
+export function wantedKills(holder: Holder, { times, most = Infinity }: Extent): Record<string, number> {
+  const wanted: Record<string, number> = {};
+  const want = (what: string, number: number) => (wanted[what] = (wanted[what] ?? 0) + number);
+  for (const place of places) {
+    const { family, holders, id, isShared, stage, strike } = place;
+    if (!holders.includes(holder)) continue;
+    const number = Math.min(place.times * times, most);
+    want(faultOf(place, holder), number);
+    want(`kill of a ${holder}`, number);
+    want(`kill of a ${holder} at ${family}`, number);
+    want(`place ${id}, ${holder}`, number);
+    if (strike.by === 'event') want(`fault point ${strike.point}@${stage}, ${holder}`, number);
+    want(`after ${family} of a ${holder}: repeat first`, Math.floor(number / 2));
+    want(`after ${family} of a ${holder}: completer first`, Math.floor(number / 2));
+    if (isShared) want(`kill of a batch at ${family} of a ${holder}`, Math.floor(number / 2));
+  }
+  return wanted;
+}
