@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { explain, Refusal } from '../../start/refusal.js';
 import { colours, complain, say } from '../../start/screen.js';
@@ -10,7 +10,7 @@ import { NotRun, ScratchCopy } from './scratch-copy.js';
 
 const usage = `npm run mutations -- [options]
   --only IDS    only these, e.g. M6 or M6c,M8
-  --json FILE   writes what came of each
+  --json FILE   writes what came of each to it, and leaves there what it knows of the others
   --help        this text
 
 Makes mistakes in a copy of this project, one at a time, and runs the test that must notice.
@@ -35,7 +35,6 @@ try {
 process.exit();
 
 async function makeMistakes(mutations: readonly Mutation[], json: string | undefined): Promise<void> {
-  const began = performance.now();
   const copy = ScratchCopy.make(project);
   const results: MutationResult[] = [];
   const untried: string[] = [];
@@ -60,11 +59,7 @@ async function makeMistakes(mutations: readonly Mutation[], json: string | undef
   say(
     `${results.length - survivors} of ${mutations.length} caught, ${survivors} survived, ${untried.length} not tried.`,
   );
-  if (json !== undefined) {
-    const seconds = secondsSince(began);
-    const result: MutationsResult = { ...whatWasTried(), seconds, untried, mutations: results };
-    writeFileSync(json, JSON.stringify(result, null, 2) + '\n');
-  }
+  if (json !== undefined) addTo(json, results);
   if (untried.length > 0) process.exitCode = 2;
   else if (survivors > 0) process.exitCode = 1;
 }
@@ -98,7 +93,7 @@ async function tryMutation(copy: ScratchCopy, mutation: Mutation): Promise<Mutat
   const began = performance.now();
   try {
     const ended = await copy.withMistake(mutation, () => copy.run([mutation.caughtBy], stopping.signal));
-    return resultOf(mutation, ended, secondsSince(began));
+    return resultOf(mutation, ended, { commit: commitHere(), seconds: secondsSince(began) });
   } catch (error) {
     if (error instanceof PatchDoesNotFit || error instanceof NotRun) return error.message;
     throw error;
@@ -124,13 +119,20 @@ function chosen(only: string | undefined): readonly Mutation[] {
   return wanted;
 }
 
-function whatWasTried(): Pick<MutationsResult, 'at' | 'commit' | 'isChanged'> {
+/** Of a folder that holds more than its commit, that is said. */
+function commitHere(): string {
   const git = (...args: string[]) => spawnSync('git', args, { cwd: project, encoding: 'utf8' }).stdout.trim();
-  return {
-    at: new Date().toISOString(),
-    commit: git('rev-parse', '--short', 'HEAD'),
-    isChanged: git('status', '--porcelain') !== '',
-  };
+  const isChanged = git('status', '--porcelain', '--untracked-files=no') !== '';
+  return git('rev-parse', '--short', 'HEAD') + (isChanged ? ', changed' : '');
+}
+
+/** Of the others, what was known before is still there, each with the commit at which it was tried. */
+function addTo(file: string, results: readonly MutationResult[]): void {
+  const known = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as MutationsResult) : {};
+  const all: Record<string, MutationResult> = { ...known };
+  for (const result of results) all[result.mutation] = result;
+  const inOrder = everyMutation.flatMap(({ id }) => (all[id] ? [[id, all[id]] as const] : []));
+  writeFileSync(file, JSON.stringify(Object.fromEntries(inOrder), null, 2) + '\n');
 }
 
 function secondsSince(began: number): number {

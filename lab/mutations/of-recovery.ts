@@ -165,8 +165,9 @@ export const mutationsOfRecovery: readonly Mutation[] = [
       },
     ],
     caughtBy: {
-      file: 'client/test/through-a-faulty-network.spec.ts',
-      title: 'pays once after any three faults of ${faults.length}, and tells how it went',
+      file: 'client/test/never-a-second-key.spec.ts',
+      title:
+        'there is one key, one request, no attempt past the deadline, and no retry that the budget does not pay',
     },
   },
 ];

@@ -142,7 +142,7 @@ export const mutationsOfTheClaim: readonly Mutation[] = [
     ],
     caughtBy: {
       file: strangers,
-      title: 'one key of two customers is two keys: two payments, and no value shared (S01)',
+      title: 'nor does he meet her answer where it is kept in memory, for those who repeat (S01)',
     },
   },
   {

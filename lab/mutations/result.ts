@@ -3,19 +3,13 @@ import type { Mutation, NamedTest } from './mutation.js';
 import { patternOf } from './named-test.js';
 import type { Ended } from './scratch-copy.js';
 
-export interface MutationsResult {
-  readonly at: string;
-  readonly commit: string;
-  /** Whether there was more in the folder than that commit. */
-  readonly isChanged: boolean;
-  readonly seconds: number;
-  /** Those about which nothing is known: their patches do not fit any more, or their tests could not be run. */
-  readonly untried: readonly string[];
-  readonly mutations: readonly MutationResult[];
-}
+/** What is known of each mistake, by its id: of all runs that wrote to the same file. */
+export type MutationsResult = Readonly<Record<string, MutationResult>>;
 
 export interface MutationResult {
   readonly mutation: string;
+  readonly at: string;
+  readonly commit: string;
   readonly mistake: string;
   readonly breaks: string;
   readonly files: readonly string[];
@@ -41,11 +35,29 @@ export function whyNoEvidence(test: NamedTest, ended: readonly Ended[]): string 
   return red && `it is red anyway: ${complaintOf(red.said)}`;
 }
 
-export function resultOf(mutation: Mutation, ended: readonly Ended[], seconds: number): MutationResult {
+/** The harness failed, not the service: a busy machine did not start a process in time, or another one took its port. */
+const harnessFailed = /did not get ready within|EADDRINUSE|could not be started|the server did not start/;
+
+/** What was tried, and how long that took. */
+export interface Trial {
+  readonly commit: string;
+  readonly seconds: number;
+}
+
+/** @returns a sentence, where nothing was learned */
+export function resultOf(
+  mutation: Mutation,
+  ended: readonly Ended[],
+  { commit, seconds }: Trial,
+): MutationResult | string {
   const { id, mistake, breaks, patches, caughtBy } = mutation;
   const red = endsOf(caughtBy, ended).filter(({ isPassed }) => !isPassed);
+  const trouble = red.flatMap(({ said }) => said).find(each => harnessFailed.test(each));
+  if (trouble !== undefined) return `the harness failed: ${complaintOf([trouble])}`;
   return {
     mutation: id,
+    at: new Date().toISOString(),
+    commit,
     mistake,
     breaks,
     files: [...new Set(patches.map(({ file }) => file))],

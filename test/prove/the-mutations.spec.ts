@@ -74,8 +74,16 @@ describe('a named test', () => {
 
   it('catches a mistake by being red, and nothing else does', () => {
     const mutation = { id: 'M0', mistake: 'none', breaks: 'nothing', patches: [], caughtBy: test };
-    expect(resultOf(mutation, ended, 1)).toMatchObject({ caughtBy: [ended[1]?.fullName], said: 'no' });
-    expect(resultOf({ ...mutation, caughtBy: before }, ended, 1)).toMatchObject({ caughtBy: [] });
+    const trial = { commit: 'abc', seconds: 1 };
+    expect(resultOf(mutation, ended, trial)).toMatchObject({ caughtBy: [ended[1]?.fullName], said: 'no' });
+    expect(resultOf({ ...mutation, caughtBy: before }, ended, trial)).toMatchObject({ caughtBy: [] });
+  });
+
+  it('learns nothing from a process that did not start', () => {
+    const mutation = { id: 'M0', mistake: 'none', breaks: 'nothing', patches: [], caughtBy: test };
+    const said = ['Error: the API did not get ready within 15000 ms:\n'];
+    const late = ended.map(each => ({ ...each, said }));
+    expect(resultOf(mutation, late, { commit: 'abc', seconds: 1 })).toMatch('the harness failed');
   });
 
   it('is missed where there is none', () => {

@@ -27,6 +27,8 @@ const folderPrefix = 'paysam-test-';
  * but no neighbour.
  */
 export default async function startPostgres(_: unknown, { rootDir }: { rootDir: string }): Promise<void> {
+  // Somebody who runs the suites many times has started one for all of them.
+  if (process.env.TEST_SERVER_URL && process.env.TEST_TEMPLATE) return;
   const server = await chooseServer(rootDir);
   const template = 'paysam_test_' + randomBytes(4).toString('hex');
   globalThis.stopTestServer = async () => {
