@@ -32,6 +32,8 @@ export default async function startPostgres(_: unknown, { rootDir }: { rootDir: 
   const server = await chooseServer(rootDir);
   const template = 'paysam_test_' + randomBytes(4).toString('hex');
   globalThis.stopTestServer = async () => {
+    delete process.env.TEST_SERVER_URL;
+    delete process.env.TEST_TEMPLATE;
     await dropDatabases(server.url, template).finally(() => server.stop());
   };
 
