@@ -45,6 +45,7 @@ describe('a holder that wakes up too late writes nothing', () => {
     const answer = await wakeUpTooLate(api, order, () => untilFenced(api));
     // It is not its own any more: its caller is told what the successor brought about.
     expect([(await told).status, (await told).text]).toEqual([200, answer.text]);
+    expect(await isFenced(api)).toBe(true);
   });
 
   it.each(places)('a completer that stood still %s', async (_, point, event) => {
@@ -94,13 +95,15 @@ describe('a holder that wakes up too late writes nothing', () => {
     return answer;
   }
 
-  /** It has tried to write, and nothing was written. */
-  async function untilFenced({ url }: ApiProcess): Promise<void> {
-    let metrics = '';
-    while (!/^paysam_fenced_total\S* 1$/m.test(metrics)) {
-      await sleep(20);
-      metrics = await fetch(`${url}/metrics`).then(answer => answer.text());
-    }
+  /** It has tried to write. Should anything have been written, the history says what: so this does not wait for ever. */
+  async function untilFenced(api: ApiProcess): Promise<void> {
+    const until = performance.now() + 5_000;
+    while (!(await isFenced(api)) && performance.now() < until) await sleep(20);
+  }
+
+  async function isFenced({ url }: ApiProcess): Promise<boolean> {
+    const metrics = await fetch(`${url}/metrics`).then(answer => answer.text());
+    return /^paysam_fenced_total\S* 1$/m.test(metrics);
   }
 
   /** What it says when it is done. */

@@ -244,6 +244,18 @@ describe('customers are strangers to each other', () => {
     }
   });
 
+  it('nor does he meet her answer where it is kept in memory, for those who repeat (S01)', async () => {
+    const key = randomUUID();
+    const pay = async (apiKey: string) => (await visit({ url: '/payments', key, body: order }, apiKey)).text;
+    const hers = [await pay('sk_demo_alice'), await pay('sk_demo_alice'), await pay('sk_demo_alice')];
+    const his = [await pay('sk_demo_bob'), await pay('sk_demo_bob'), await pay('sk_demo_bob')];
+    expect([new Set(hers).size, new Set(his).size]).toEqual([1, 1]);
+    expect(await pay('sk_demo_alice')).toBe(hers[0]);
+    expect([...new Set([...hers, ...his])].map(text => (JSON.parse(text) as { from?: string }).from)).toEqual(
+      ['alice', 'bob'],
+    );
+  });
+
   const show = (key: string, apiKey: string) => visit({ url: `/operations/${key}` }, apiKey);
   const idsIn = (text: string) => text.match(/[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{22}/g) ?? [];
 

@@ -27,9 +27,13 @@ const folderPrefix = 'paysam-test-';
  * but no neighbour.
  */
 export default async function startPostgres(_: unknown, { rootDir }: { rootDir: string }): Promise<void> {
+  // Somebody who runs the suites many times has started one for all of them.
+  if (process.env.TEST_SERVER_URL && process.env.TEST_TEMPLATE) return;
   const server = await chooseServer(rootDir);
   const template = 'paysam_test_' + randomBytes(4).toString('hex');
   globalThis.stopTestServer = async () => {
+    delete process.env.TEST_SERVER_URL;
+    delete process.env.TEST_TEMPLATE;
     await dropDatabases(server.url, template).finally(() => server.stop());
   };
 
