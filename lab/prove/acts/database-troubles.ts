@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { KillablePostgres } from '../../../test/support/killable-postgres.js';
 import type { Act, ActResult, Stage } from '../act.js';
 import { monotonicMs } from '../driver-log.js';
-import { Random } from '../random.js';
 import { SmallDisk } from '../small-disk.js';
 import { Findings } from '../violation.js';
 import { MoneyWatch } from '../watch-money.js';
@@ -53,10 +52,10 @@ function added(one: ActResult, other: ActResult): ActResult {
 
 interface Scene {
   readonly world: World;
-  readonly load: Load;
+  /** Callers of the API that stays well. */
+  readonly elsewhere: Load;
   readonly disk: SmallDisk | undefined;
   readonly lastsMs: number;
-  readonly random: Random;
   /** What no checker of the witnesses can see. */
   readonly found: Findings;
   readonly seen: Record<string, number>;
@@ -74,18 +73,19 @@ async function troubleOneAfterTheOther({ seed, scale, say }: Stage): Promise<Act
   const disk = SmallDisk.mount();
   const world = await World.create(disk && { postgres: await KillablePostgres.create(disk.folder) });
   const load = startLoad(world, seed);
+  // Who only knows the API that goes on working: the others all end up waiting for the one that does not.
+  const elsewhere = startLoad(world, seed, { name: 'd2', atOnce: 4, urls: [world.doors['api-2'].url] });
   const money = new MoneyWatch(world.postgres.url, world.bankAddress);
   const resources = new ResourceWatch(world.postgres.url, () => world.pids());
   const found = new Findings('I13');
   const seen: Record<string, number> = {};
   const timesMs: Record<string, number[]> = {};
-  const random = Random.of(seed, 'database-troubles');
   try {
     await load.untilPaid(endWithinMs);
     await untilConnected(world);
     for (const [name, trouble] of Object.entries(troubles)) {
       say(name);
-      await trouble({ world, load, disk, random, found, seen, lastsMs: lasts[scale] });
+      await trouble({ world, elsewhere, disk, found, seen, lastsMs: lasts[scale] });
       const healedAt = performance.now();
       const isPaid = await load.untilPaid(endWithinMs);
       if (!isPaid) found.add('payments go on when the database does', name, {});
@@ -93,12 +93,12 @@ async function troubleOneAfterTheOther({ seed, scale, say }: Stage): Promise<Act
     }
     await world.heal(victims);
     const healedAt = await timeOf(world.postgres.sql);
-    await load.drain(2 * endWithinMs);
+    await Promise.all([load, elsewhere].map(each => each.drain(2 * endWithinMs)));
     await untilQuiet(world.postgres.sql);
     const witnesses = await hearWitnesses({
       databaseUrl: world.postgres.url,
       bank: world.bankAddress,
-      logs: [load.log],
+      logs: [load.log, elsewhere.log],
       healedAt,
       money: await money.stop(),
       samples: await resources.stop(),
@@ -115,6 +115,7 @@ async function troubleOneAfterTheOther({ seed, scale, say }: Stage): Promise<Act
     return sumUp(databaseTroubles.name, witnesses, { more: found.violations, timesMs });
   } finally {
     load.kill();
+    elsewhere.kill();
     await Promise.all([money.stop(), resources.stop()]);
     disk?.free();
     await world.stop();
@@ -161,14 +162,14 @@ async function lookAtHealth({ doors }: World, { found, seen }: Pick<Scene, 'foun
 }
 
 /** F32: to one API and the workers nothing is said any more, not even that the connection is gone. */
-async function silent({ world, load, lastsMs, found, seen }: Scene): Promise<void> {
+async function silent({ world, elsewhere, lastsMs, found, seen }: Scene): Promise<void> {
   const links = [world.databaseLinks['api-1'], world.databaseLinks.worker];
   for (const link of links) link.goSilent();
   // What was on its way to the caller is through by then.
   await sleep(lastsMs / 4);
-  const isPaid = await load.untilPaid(lastsMs / 2);
+  // What the silent one had locked stays so until the database ends its transaction: as long as a statement may take.
+  const isPaid = await elsewhere.untilPaid(lastsMs);
   if (isPaid) seen['F32 payments of the other API meanwhile'] = 1;
-  await sleep(lastsMs / 4);
   const ready = await fetch(`${world.doors['api-1'].url}/health/ready`);
   if (ready.status !== 503)
     found.add('a process that hears nothing is not ready', 'api-1', { status: ready.status });

@@ -22,10 +22,11 @@ export interface Load {
 }
 
 export function startLoad(world: World, seed: number, more: Partial<DriverOptions> = {}): Load {
-  const log = join(world.folder, 'load.jsonl');
+  const { name = 'd1' } = more;
+  const log = join(world.folder, `${name}.jsonl`);
   closeSync(openSync(log, 'a'));
   const options: DriverOptions = {
-    name: 'd1',
+    name,
     seed,
     log,
     callers: world.callers(),
