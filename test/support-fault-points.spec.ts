@@ -66,6 +66,6 @@ describe('a clock is wrong', () => {
     const { first, second } = JSON.parse(stdout) as { first: number; second: number };
     expect(first - Date.now()).toBeGreaterThan(7_100_000);
     expect(second - first).toBeLessThan(-3_500_000);
-    expect(stderr).toBe('the clock was set\n');
+    expect(stderr).toContain('the clock was set\n');
   });
 });

@@ -38,8 +38,8 @@ describe('a thousand calls at once', () => {
     expect(bank.charges).toBe(1_000);
     expect(bank.requests).toHaveLength(1_000);
     expect(bank.atOnceMost).toBe(100);
-    // Ten turns of 50 ms, on a machine that is busy with the bank as well.
-    expect(ms).toBeLessThan(5_000);
+    // Ten turns of 50 ms, on a machine that is busy with the bank as well. One after the other would take 50 s.
+    expect(ms).toBeLessThan(20_000);
     expect(getEventListeners(signal, 'abort')).toHaveLength(0);
 
     await client.close();

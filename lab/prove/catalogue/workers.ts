@@ -132,7 +132,7 @@ export const workerRows: readonly CatalogueRow[] = [
       { act: 'random faults' },
       {
         test: 'test/faults/a-clock-that-is-set-changes-nothing.spec.ts',
-        title: 'a clock that is set %s changes nothing',
+        title: 'F94: not what a holder holds, nor how long a caller waits, nor the times that it is told',
       },
     ],
   },
