@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs';
+import { acts } from '../../lab/prove/acts.js';
 import { catalogue } from '../../lab/prove/catalogue/catalogue.js';
 import { actNames, type CatalogueRow, type Proof } from '../../lab/prove/catalogue/row.js';
 import { titlesIn } from '../support/titles.js';
@@ -64,19 +65,20 @@ describe('the fault catalogue', () => {
   });
 
   it('names acts that exist', () => {
+    expect(actNames).toEqual(acts.map(({ name }) => name.replaceAll('-', ' ')));
     const named = proofs.flatMap(([id, proof]) => ('act' in proof ? [[id, proof.act] as const] : []));
     expect(named.filter(([, act]) => !actNames.includes(act))).toEqual([]);
     expect(named.length).toBeGreaterThan(20);
   });
 
-  it('leaves out no scenario: each id that a title of test/faults begins with names that test in its row', () => {
+  it('leaves out no scenario: each id that a title of test/faults begins with names that file in its row', () => {
     for (const file of readdirSync('test/faults').map(name => `test/faults/${name}`)) {
       for (const title of titlesIn(file)) {
         const [id = ''] = /^[FK]\d+(?=:)/.exec(title) ?? [];
         if (id === '') continue;
         const row = catalogue.find(each => each.id === id);
-        const titles = row?.provedBy.map(proof => ('test' in proof ? proof.title : ''));
-        expect([title, titles]).toEqual([title, expect.arrayContaining([title])]);
+        const files = row?.provedBy.map(proof => ('test' in proof ? proof.test : ''));
+        expect([title, files]).toEqual([title, expect.arrayContaining([file])]);
       }
     }
   });
