@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stage } from '../act.js';
 import { monotonicMs, readDriverLogs, type Exchange } from '../driver-log.js';
 import { Findings } from '../violation.js';
+import { endWithinMs } from './judge.js';
 import type { Part } from './part.js';
-import { endWithinMs, type Scene } from './scene.js';
+import type { Scene } from './scene.js';
 import { quantile, timesToKnow } from './times.js';
 
 /** How long nobody gets through, in milliseconds, from the moment at which the crowd is there. */

@@ -35,7 +35,7 @@ const settings = {
 export const rollingRestarts: Act = {
   name: 'rolling-restarts',
   about: 'SIGTERM to one API after the other under steady load, through the published client',
-  perform: stage => Scene.play(settings, scene => run(scene, stage)),
+  perform: stage => Scene.play(stage, settings, scene => run(scene, stage)),
 };
 
 async function run(scene: Scene, { seed, scale, say }: Stage): Promise<ActResult> {
