@@ -106,7 +106,7 @@ export async function outage(scene: Scene, kind: Kind, { scale, seed, say }: Sta
   if (failedLater > 0) found.add('there is no second dip', kind, evidence);
   return {
     counts: {
-      [`outage: ${kind}`]: 1,
+      'F78 outages that a thousand calls met': 1,
       [`${kind}: payments of the herd`]: crowd,
       [`${kind}: client calls`]: made,
       [`${kind}: requests`]: sent.length,
@@ -114,7 +114,7 @@ export async function outage(scene: Scene, kind: Kind, { scale, seed, say }: Sta
       [`${kind}: requests per 1,000 payments`]: sent.length * (1_000 / crowd),
       [`${kind}: requests while nobody got through`]: sent.filter(({ invoke }) => invoke.at < backAt).length,
     },
-    wanted: { [`outage: ${kind}`]: 1, [`${kind}: requests`]: crowd },
+    wanted: { 'F78 outages that a thousand calls met': 1, [`${kind}: requests`]: crowd },
     timesMs: {
       [`${kind}: answers before`]: after.before,
       [`${kind}: answers after`]: after.after,
