@@ -16,16 +16,19 @@ const hangsEvery = 4;
 const graceMs = 3_000;
 
 /** For the system, to end a process and tell of it, on a machine that has other things to do. */
-const leewayMs = 500;
+const leewayMs = 1_500;
 
-/** Longer than a process that stops will wait for the bank: it gives back what it holds, and somebody else goes on. */
-const bankHangsMs = 4_000;
+/**
+ * Longer than a process that stops will wait for the bank: it gives back what it holds, and somebody else goes on. Longer
+ * than grace and leeway together, too: whoever waited for the bank after all would be found out.
+ */
+const bankHangsMs = 5_500;
 
 const settings = {
   SHUTDOWN_GRACE_MS: String(graceMs),
-  BANK_REQUEST_TIMEOUT_MS: '5000',
-  BANK_TIMEOUT_MS: '5000',
-  LEASE_MS: '6000',
+  BANK_REQUEST_TIMEOUT_MS: '6500',
+  BANK_TIMEOUT_MS: '6500',
+  LEASE_MS: '7500',
 };
 
 /**
@@ -51,7 +54,7 @@ async function run(scene: Scene, { seed, scale, say }: Stage): Promise<ActResult
     journal: join(world.folder, 'journal'),
     justPayments: true,
     atOnce: 12,
-    thinkMs: 40,
+    thinkMs: 100,
   });
   const found = new Findings('I13');
   const stops: { tookMs: number; hangs: boolean }[] = [];
