@@ -27,6 +27,8 @@ export interface Course {
   readonly wanted: Readonly<Record<string, number>>;
   /** Of its operations, so many succeed at least, between 0 and 1; half of them, where nothing is said. */
   readonly shareSucceededMin?: number;
+  /** T of this run, in milliseconds, where its leases are not those of world.ts. */
+  readonly endWithinMs?: number | undefined;
   /** Of one process. Where connections are cut off, the server has some of them that it has not yet forgotten. */
   readonly connectionsMax?: number;
 }
@@ -46,7 +48,7 @@ export async function hearWitnesses(course: Course): Promise<Witnesses> {
     database: await readDatabase(databaseUrl),
     run: {
       // No trouble of callers or of PostgreSQL is an excuse: nothing may be parked because of it.
-      progress: { healedAt, endWithinMs, mayPark: [] },
+      progress: { healedAt, endWithinMs: course.endWithinMs ?? endWithinMs, mayPark: [] },
       money,
       resources: {
         samples,

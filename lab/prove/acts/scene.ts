@@ -17,6 +17,8 @@ export interface Told extends Pick<ActResult, 'name' | 'counts' | 'wanted' | 'ti
   readonly found: readonly Violation[];
   /** Of its operations, so many succeed at least, between 0 and 1. */
   readonly shareSucceededMin: number;
+  /** T of I5, in milliseconds, where a longer lease than that of world.ts is waited for. */
+  readonly endWithinMs?: number;
 }
 
 /** A world in which callers do what they do: watched all the while, and judged by every checker in the end. */
@@ -57,7 +59,7 @@ export class Scene {
   }
 
   /** Waits until nobody works on anything any more, asks the three witnesses, and has them judged. */
-  async judge({ counts, found, name, shareSucceededMin, timesMs, wanted }: Told): Promise<ActResult> {
+  async judge({ counts, found, name, timesMs, wanted, ...bounds }: Told): Promise<ActResult> {
     const { bankAddress, postgres } = this.world;
     await untilQuiet(postgres.sql);
     const witnesses = await hearWitnesses({
@@ -68,7 +70,7 @@ export class Scene {
       healedAt: null,
       money: await this.money.stop(),
       samples: await this.resources.stop(),
-      ...{ seen: counts, wanted, shareSucceededMin, connectionsMax },
+      ...{ ...bounds, seen: counts, wanted, connectionsMax },
     });
     return sumUp(name, witnesses, { more: found, timesMs });
   }
