@@ -56,7 +56,7 @@ async function run(scene: Scene, { seed, scale, say }: Stage): Promise<ActResult
     sender: 'client',
     journal: join(world.folder, 'journal'),
     justPayments: true,
-    atOnce: 12,
+    atOnce: 16,
     thinkMs: 100,
   });
   const found = new Findings('I13');
@@ -115,7 +115,7 @@ async function run(scene: Scene, { seed, scale, say }: Stage): Promise<ActResult
     wanted: {
       'rolling restarts': restarts[scale],
       'stops that had to give a bank call back': Math.floor(restarts[scale] / hangsEvery / 2),
-      'client calls': restarts[scale] * 20,
+      'client calls': restarts[scale] * 10,
     },
     timesMs: {
       'SIGTERM to exit': stops.filter(({ hangs }) => !hangs).map(({ tookMs }) => tookMs),
