@@ -211,12 +211,6 @@ export class Driver {
   }
 }
 
-/** What a driver that comes to its end by itself prints. */
-export interface DriverReport {
-  readonly operations: number;
-  readonly calls: CallsEnded;
-}
-
 /** What is asked for, whatever it is asked with. */
 type What = Pick<Wish, 'asked' | 'params' | 'prefer' | 'notToTell'>;
 
@@ -243,24 +237,4 @@ function senderOf({ name, seed, urls, sender, journal }: DriverOptions): Sender 
   return sender === 'client'
     ? new ClientSender({ urls, ...(journal !== undefined && { journal }) }, byHand)
     : byHand;
-}
-
-/**
- * As a process: `node driver.js '<options as JSON>'`. SIGTERM, or the end of its parent, stops it from beginning
- * anything new; a second SIGTERM makes it give up.
- */
-if (import.meta.main) {
-  const driver = new Driver(JSON.parse(process.argv[2] ?? '{}') as DriverOptions);
-  process.once('SIGTERM', () => {
-    driver.stop();
-    process.once('SIGTERM', () => {
-      driver.giveUp();
-    });
-  });
-  process.once('disconnect', () => {
-    driver.giveUp();
-  });
-  const operations = await driver.run();
-  console.log(JSON.stringify({ operations, calls: driver.calls } satisfies DriverReport));
-  if (process.connected) process.disconnect();
 }

@@ -132,7 +132,7 @@ describe('a run', () => {
   it('whose driver was killed has a log all the same: nothing was paid that it does not tell of', async () => {
     const killed = join(folder, 'killed.jsonl');
     const options = { name: 'd2', seed: 8, urls: apis, callers, log: killed, atOnce: 12, thinkMs: 0 };
-    const child = spawn(process.execPath, ['dist/lab/prove/driver.js', JSON.stringify(options)], {
+    const child = spawn(process.execPath, ['dist/lab/prove/driver-process.js', JSON.stringify(options)], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     const gone = once(child, 'exit');

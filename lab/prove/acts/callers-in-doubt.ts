@@ -75,8 +75,8 @@ export async function answersLost(scene: Scene, { scale, seed }: Stage): Promise
   }
   await door.heal();
   return {
-    counts: { 'answers lost': (door.struck.cut ?? 0) - before },
-    wanted: { 'answers lost': times[scale].lost },
+    counts: { 'F67 answers lost': (door.struck.cut ?? 0) - before },
+    wanted: { 'F67 answers lost': times[scale].lost },
     timesMs: {},
     found: found.violations,
   };
@@ -95,8 +95,8 @@ export async function impatience(scene: Scene, { scale }: Stage): Promise<Part> 
   const log = await readDriverLogs([scene.log('impatient')]);
   const gaveUp = log.filter(({ reply }) => reply?.status === null).length;
   return {
-    counts: { 'attempts given up before the bank had answered': gaveUp },
-    wanted: { 'attempts given up before the bank had answered': all / 2 },
+    counts: { 'F79 attempts given up before the bank had answered': gaveUp },
+    wanted: { 'F79 attempts given up before the bank had answered': all / 2 },
     timesMs: {},
     found: [],
   };
@@ -124,8 +124,8 @@ export async function lateAttempts(scene: Scene, { scale }: Stage): Promise<Part
     }
   }
   return {
-    counts: { 'attempts that arrived late': answers.length },
-    wanted: { 'attempts that arrived late': times[scale].late / 2 },
+    counts: { 'F76 attempts that arrived late': answers.length },
+    wanted: { 'F76 attempts that arrived late': times[scale].late / 2 },
     timesMs: {},
     found: found.violations,
   };

@@ -17,7 +17,7 @@ export const herd: Act = {
   name: 'herd',
   about: 'callers who lose answers, give up, die, and come back all at once',
   perform: stage =>
-    Scene.play(patient, async scene => {
+    Scene.play(stage, patient, async scene => {
       const parts: Part[] = [];
       for (const part of [answersLost, impatience, lateAttempts, killedDriver]) {
         parts.push(await part(scene, stage));

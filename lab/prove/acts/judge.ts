@@ -25,29 +25,38 @@ export interface Course {
   readonly samples: readonly ResourceSample[];
   readonly seen: Readonly<Record<string, number>>;
   readonly wanted: Readonly<Record<string, number>>;
+  /** Of its operations, so many succeed at least, between 0 and 1; half of them, where nothing is said. */
+  readonly shareSucceededMin?: number;
+  /** T of this run, in milliseconds, where its leases are not those of world.ts. */
+  readonly endWithinMs?: number | undefined;
+  /** Of one process. Where connections are cut off, the server has some of them that it has not yet forgotten. */
+  readonly connectionsMax?: number;
 }
 
-/** Four connections of its pool, and room for those that were cut off and are not yet forgotten by the server. */
-const bounds = { connections: 12, rssBytes: 512 * 2 ** 20, sockets: 400 };
+/** Four connections of its pool, and room for two generations of it. */
+const connectionsMax = 12;
+
+const bounds = { rssBytes: 512 * 2 ** 20, sockets: 400 };
 
 /** Reads all three witnesses. Ask once nothing is under way any more. */
 export async function hearWitnesses(course: Course): Promise<Witnesses> {
   const { bank, databaseUrl, healedAt, logs, money, samples, seen, wanted } = course;
+  const each = { ...bounds, connections: course.connectionsMax ?? connectionsMax };
   return {
     log: await readDriverLogs(logs),
     bank: await readBank(bank),
     database: await readDatabase(databaseUrl),
     run: {
-      // PostgreSQL's troubles excuse nobody: nothing may be parked because of them.
-      progress: { healedAt, endWithinMs, mayPark: [] },
+      // No trouble of callers or of PostgreSQL is an excuse: nothing may be parked because of it.
+      progress: { healedAt, endWithinMs: course.endWithinMs ?? endWithinMs, mayPark: [] },
       money,
       resources: {
         samples,
-        bounds: { api: bounds, worker: bounds },
+        bounds: { api: each, worker: each },
         attemptsMax: 100_000,
         leaks: await findLeaks(databaseUrl),
       },
-      coverage: { seen, wanted, succeededMin: 1, shareSucceededMin: 0.5 },
+      coverage: { seen, wanted, succeededMin: 1, shareSucceededMin: course.shareSucceededMin ?? 0.5 },
     },
   };
 }

@@ -36,10 +36,11 @@ export async function killedDriver(scene: Scene, { scale, seed, say }: Stage): P
     });
   let leftBehind = 0;
   for (let death = 1; death <= kills[scale]; death += 1) {
-    const from = sizeOf(log);
+    const enough = sizeOf(log) + random.between(lifeBytes.least, lifeBytes.most);
     const driver = live();
-    await until(() => sizeOf(log) - from > random.between(lifeBytes.least, lifeBytes.most));
-    await driver.kill();
+    await until(() => sizeOf(log) >= enough);
+    driver.kill();
+    await driver.gone;
     leftBehind += entriesIn(journal);
   }
   say(`${kills[scale]} drivers killed, ${leftBehind} payments left in their journals`);

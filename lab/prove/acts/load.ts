@@ -1,24 +1,20 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DriverOptions } from '../driver.js';
 import type { Reply } from '../driver-log.js';
+import { startLoad as startDriver, type Load as Driving } from '../load.js';
 import type { World } from '../world.js';
 
 /** How often the log is looked into while somebody waits for a payment, in milliseconds. */
 const lookEveryMs = 10;
 
-/** The whole mixture of callers, as a process of its own, so that it is as busy as it likes. */
-export interface Load {
+/** The whole mixture of callers. */
+export interface Load extends Driving {
   /** Where it writes down what it does. */
   readonly log: string;
   /** Resolves once a payment that nobody knew of before has succeeded. @returns false: not in time */
   readonly untilPaid: (withinMs: number) => Promise<boolean>;
-  /** Begins nothing new, and resolves when all that was begun has come to its end, or was given up. */
-  readonly drain: (withinMs: number) => Promise<void>;
-  readonly kill: () => void;
 }
 
 export function startLoad(world: World, seed: number, more: Partial<DriverOptions> = {}): Load {
@@ -36,12 +32,8 @@ export function startLoad(world: World, seed: number, more: Partial<DriverOption
     urls: [world.doors['api-1'].url, world.doors['api-2'].url],
     ...more,
   };
-  const script = join(import.meta.dirname, '../driver.js');
-  const child = spawn(process.execPath, [script, JSON.stringify(options)], {
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-  });
-  const gone = once(child, 'exit');
   return {
+    ...startDriver(options),
     log,
     untilPaid: async withinMs => {
       const until = Date.now() + withinMs;
@@ -52,16 +44,6 @@ export function startLoad(world: World, seed: number, more: Partial<DriverOption
         from += lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
       }
       return false;
-    },
-    drain: async withinMs => {
-      child.kill('SIGTERM');
-      const impatience = setTimeout(() => child.kill('SIGTERM'), withinMs);
-      const [code] = (await gone) as [number | null];
-      clearTimeout(impatience);
-      if (code !== 0) throw new Error(`the load ended with ${String(code)}`);
-    },
-    kill: () => {
-      child.kill('SIGKILL');
     },
   };
 }

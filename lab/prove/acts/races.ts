@@ -49,7 +49,7 @@ const amountFrom = 1_000_000;
 export const races: Act = {
   name: 'races',
   about: '100 requests in the same moment under one key, over two APIs',
-  perform: stage => Scene.play(unhurried, scene => run(scene, stage)),
+  perform: stage => Scene.play(stage, unhurried, scene => run(scene, stage)),
 };
 
 async function run(scene: Scene, { seed, scale, say }: Stage): Promise<ActResult> {

@@ -3,7 +3,7 @@ import type { CatalogueRow, Proof } from './row.js';
 const callers = (title: string): Proof => ({ test: 'test/faults/callers-in-trouble.spec.ts', title });
 const promise = (file: string, title: string): Proof => ({ test: `test/promises/${file}.spec.ts`, title });
 const races: Proof = { act: 'races' };
-const herd: Proof = { act: 'herd' };
+const herd = (counted: string): Proof => ({ act: 'herd', counted });
 
 /** Callers, and the way between them and us. */
 export const clientAndHttpRows: readonly CatalogueRow[] = [
@@ -12,7 +12,7 @@ export const clientAndHttpRows: readonly CatalogueRow[] = [
     fault: 'the answer is lost',
     invariants: ['I3'],
     provedBy: [
-      herd,
+      herd('F67 answers lost'),
       {
         test: 'client/test/calls.spec.ts',
         title: 'pays once where the answer was cut short, and says that it is a replay',
@@ -111,7 +111,7 @@ export const clientAndHttpRows: readonly CatalogueRow[] = [
     id: 'F76',
     fault: 'the first attempt is held up, and arrives after the second has ended',
     invariants: ['I1', 'I3'],
-    provedBy: [herd],
+    provedBy: [herd('F76 attempts that arrived late')],
   },
   {
     id: 'F77',
@@ -133,7 +133,7 @@ export const clientAndHttpRows: readonly CatalogueRow[] = [
     fault: 'a thousand clients retry when service returns',
     invariants: ['I11'],
     provedBy: [
-      herd,
+      herd('F78 outages that a thousand calls met'),
       { test: 'client/test/storm.spec.ts', title: 'nothing is lost in the storm, and nothing counted twice' },
     ],
   },
@@ -142,7 +142,7 @@ export const clientAndHttpRows: readonly CatalogueRow[] = [
     fault: 'the client gives up sooner than the server',
     invariants: ['I3'],
     provedBy: [
-      herd,
+      herd('F79 attempts given up before the bank had answered'),
       callers(
         'F79: a client that gives up sooner than the bank answers is told what came of it, under its one key',
       ),

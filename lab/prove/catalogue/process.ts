@@ -171,7 +171,7 @@ export const processRows: readonly CatalogueRow[] = [
     fault: 'SIGTERM with requests in flight: rolling restarts under load',
     invariants: ['I2', 'I13'],
     provedBy: [
-      { act: 'rolling restarts' },
+      { act: 'rolling restarts', counted: 'rolling restarts' },
       { test: 'test/crashes/a-stop-loses-nobody.spec.ts', title: 'a stop loses nobody (F17)' },
     ],
   },
@@ -180,7 +180,7 @@ export const processRows: readonly CatalogueRow[] = [
     fault: 'SIGTERM while a call to the bank outlasts the grace time',
     invariants: ['I5', 'I6'],
     provedBy: [
-      { act: 'rolling restarts' },
+      { act: 'rolling restarts', counted: 'stops that had to give a bank call back' },
       {
         test: 'test/promises/a-stop-gives-its-payments-back.spec.ts',
         title: 'a stop gives its payments back (F18)',
