@@ -166,8 +166,12 @@ function hasDiedAt({ api }: Lane, underWay: readonly UnderWay[]): boolean {
   return meant !== undefined && (!isShared || Number(meant) === underWay.length);
 }
 
-export async function isHeld({ bank }: BankStage, barrier: string): Promise<boolean> {
-  const { reached } = (await bank.control('GET', `/barriers/${barrier}?wait_ms=${reachedWithinMs}`)) as {
+export async function isHeld(
+  { bank }: BankStage,
+  barrier: string,
+  withinMs = reachedWithinMs,
+): Promise<boolean> {
+  const { reached } = (await bank.control('GET', `/barriers/${barrier}?wait_ms=${withinMs}`)) as {
     reached: boolean;
   };
   return reached;
