@@ -9,10 +9,10 @@ const engine = `
     process.stdout.write(point + '\\n');
   }`;
 
-function run(faultPoint: string, more: Record<string, string> = {}) {
+function run(faultPoint: string, more: Record<string, string> = {}, program = engine) {
   const { stdout, stderr, signal } = spawnSync(
     process.execPath,
-    ['--import', './test/support/fault-points.ts', '--input-type=module', '--eval', engine],
+    ['--import', './test/support/fault-points.ts', '--input-type=module', '--eval', program],
     { env: { ...process.env, FAULT_POINT: faultPoint, ...more }, encoding: 'utf8' },
   );
   return { lived: stdout.split('\n').length - 1, stderr, signal };
@@ -29,6 +29,18 @@ describe('a process is killed', () => {
 
   test('when the event comes for the n-th time', () => {
     expect(run('committed:2')).toMatchObject({ lived: 3, signal: 'SIGKILL' });
+  });
+
+  test('only for an attempt of the epoch that was asked for, and says how many were', () => {
+    const attempts = [{ epoch: 1 }, { epoch: 2 }, { epoch: 1 }];
+    const batches = `
+      import { channel } from 'node:diagnostics_channel';
+      for (const attempts of [[{ epoch: 2 }], ${JSON.stringify(attempts)}])
+        channel('paysam.engine').publish({ point: 'committed', attempts, batchSize: attempts.length });`;
+    expect(run('committed', { FAULT_EPOCH: '1' }, batches)).toMatchObject({
+      stderr: 'fault point reached: committed, batch of 3, 2 of them meant\n',
+      signal: 'SIGKILL',
+    });
   });
 
   test('only if the event comes', () => {

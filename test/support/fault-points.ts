@@ -10,7 +10,8 @@
  *   FAULT_SIGNAL=SIGSTOP       the process stands still there until it gets SIGCONT
  *   FAULT_SIGNAL=STALL         its event loop stands still there for FAULT_STALL_MS; it wakes by itself
  *
- * It says how large the batch was that the event is about: a crash of one payment proves little about fifty.
+ * It says how large the batch was that the event is about: a crash of one payment proves little about fifty. Where an
+ * epoch was asked for, it says how many of them were of it: others may be in the same batch.
  *
  * Node strips the types by itself, so this file imports only what Node brings.
  */
@@ -33,11 +34,13 @@ if (point) {
     if (event.point !== point) return;
     const isMeant = (attempt: { recoveryPoint?: string; epoch?: number }) =>
       (!recoveryPoint || attempt.recoveryPoint === recoveryPoint) && (!epoch || attempt.epoch === epoch);
-    if ((recoveryPoint || epoch) && !event.attempts?.some(isMeant)) return;
+    const meant = event.attempts?.filter(isMeant).length;
+    if ((recoveryPoint || epoch) && !meant) return;
     if (++hits !== Number(nth)) return;
     const size = event.batchSize === undefined ? '' : `, batch of ${event.batchSize}`;
+    const ofThem = epoch ? `, ${meant} of them meant` : '';
     // Past the stream and its buffer: the test has to see this line, whatever comes next.
-    writeSync(process.stderr.fd, `fault point reached: ${place}${size}\n`);
+    writeSync(process.stderr.fd, `fault point reached: ${place}${size}${ofThem}\n`);
     if (signal === 'STALL') stall();
     else process.kill(process.pid, signal);
   });

@@ -28,6 +28,7 @@ export class Asking {
   private readonly attempts = new Map<string, number>();
   private readonly waiting = new Set<Promise<unknown>>();
   private exchanges = 0;
+  private closing: Promise<void> | undefined;
 
   /** @param how.patience how many times as long as `Retry-After` asks for it waits */
   constructor(
@@ -44,8 +45,9 @@ export class Asking {
     return this.waiting.size;
   }
 
-  /** @returns the last word, or `null`: it was told to stop asking */
+  /** @returns the last word, or `null`: it was told to stop asking, or has closed */
   pay(wanted: Wanted): Promise<Ended | null> {
+    if (this.closing) return Promise.resolve(null);
     const told = this.send(wanted);
     const done = told.finally(() => this.waiting.delete(done));
     this.waiting.add(done);
@@ -60,7 +62,13 @@ export class Asking {
     }
   }
 
-  async close(): Promise<void> {
+  /** Once, however often it is asked for: a file closed twice may be somebody else's by then. */
+  close(): Promise<void> {
+    this.closing ??= this.lastWords();
+    return this.closing;
+  }
+
+  private async lastWords(): Promise<void> {
     this.stopAsking();
     await Promise.allSettled(this.waiting);
     this.log.close();

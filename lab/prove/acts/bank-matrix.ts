@@ -34,6 +34,7 @@ async function perform({ seed, scale, say }: Stage): Promise<ActResult> {
   for (const name of sceneNames) {
     const played = await playBankScene(name, { seed, rounds, say });
     violations.push(...played.violations);
+    say(`${name}: everything has ended and is judged, violations: ${played.violations.length}`);
     for (const [what, times] of Object.entries(played.counts)) counts[what] = (counts[what] ?? 0) + times;
     toTheEndMs.push(...played.toTheEndMs);
     operations += played.struck.length + (played.counts['tries that met nobody'] ?? 0);

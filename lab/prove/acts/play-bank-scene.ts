@@ -10,7 +10,7 @@ import type { Witnesses } from '../witnesses.js';
 import { patienceOfHolders, slower } from './arm-pair.js';
 import type { SceneName } from './bank-modes.js';
 import { pairsOf, type BankPair } from './bank-pairs.js';
-import { BankStage, customer, type Env } from './bank-stage.js';
+import { BankStage, customer, type Env, type Lane } from './bank-stage.js';
 import { countModes, countRecoveries, timesToTheEnd } from './count-pairs.js';
 import { judgeDetection, judgePairs, withoutSecondCharges } from './judge-pairs.js';
 import { outageEnv, strikeInAnOutage } from './strike-in-an-outage.js';
@@ -153,17 +153,23 @@ async function strikeAll(
   if (pairs[0]?.mode.scene === 'outage') return strikeInAnOutage(stage, survivor, pairs);
   const left = deathsOf(pairs);
   const struck: StruckPair[] = [];
-  await Promise.all(
-    stage.lanes.map(async lane => {
-      for (let death = left.shift(); death; death = left.shift()) {
-        // To arm it for the next death is to bring it back from the one before.
-        const met = await strikePairs({ stage, lane, survivor }, death);
-        struck.push(...met);
-        say(`${met.length} died at ${met[0]?.pair.point.id ?? ''}`);
-      }
-      await stage.start(lane);
-    }),
-  );
+  const strikeIn = async (lane: Lane) => {
+    for (let death = left.shift(); death; death = left.shift()) {
+      // To arm it for the next death is to bring it back from the one before.
+      const met = await strikePairs({ stage, lane, survivor }, death);
+      struck.push(...met);
+      say(`${met.length} died at ${met[0]?.pair.point.id ?? ''}`);
+    }
+    await stage.start(lane);
+  };
+  const lanes = stage.lanes.map(strikeIn);
+  try {
+    await Promise.all(lanes);
+  } finally {
+    // Where one of them failed, the others end what they are at: nothing is torn down under their feet.
+    left.length = 0;
+    await Promise.allSettled(lanes);
+  }
   return struck;
 }
 

@@ -6,16 +6,19 @@ import { isHeld, isLeftAsItShould, pay, raiseBarrier, type Place, type StruckPai
 
 /** Everybody's requests have to be held at the same moment, each by a bank that is about to go down. */
 export const outageEnv = {
-  BANK_REQUEST_TIMEOUT_MS: '6000',
-  BANK_TIMEOUT_MS: '6500',
-  LEASE_MS: '7000',
+  BANK_REQUEST_TIMEOUT_MS: '10000',
+  BANK_TIMEOUT_MS: '10500',
+  LEASE_MS: '11000',
 };
+
+/** A dozen APIs that all have just begun are slow, and nothing here is tried twice. */
+const reachedWithinMs = 9_000;
 
 /** How long the bank stays away after the last lease has run out, so that whoever takes over meets nobody. */
 const awayAfterLeasesMs = 1_000;
 
 /** How long a holder may take to die of what the bank's end does to it. */
-const diesWithinMs = 8_000;
+const diesWithinMs = 12_000;
 
 /**
  * F53 at every kill point in one outage, each pair in a lane of its own. First everybody comes as far as one can while
@@ -36,7 +39,9 @@ export async function strikeInAnOutage(
   await Promise.all(cases.map(each => each.dieOfItsAbsence()));
   const struck = await Promise.all(cases.map(each => each.look()));
   await twoAtOnce(cases, ({ place }) => stage.start(place.lane));
-  await sleep(Number(outageEnv.LEASE_MS) + awayAfterLeasesMs);
+  // Whoever has died had claimed before.
+  const lastLeaseEnds = Math.max(...struck.map(({ diedAt }) => diedAt)) + Number(outageEnv.LEASE_MS);
+  await sleep(Math.max(0, lastLeaseEnds - Date.now()) + awayAfterLeasesMs);
   await stage.bank.restart();
   return struck;
 }
@@ -85,7 +90,8 @@ class OutageCase {
     const barrier = heldAt.by === 'bank' ? await raiseBarrier(this.stage, heldAt, this.name) : undefined;
     this.told = pay(this.place, this.name);
     if (barrier === undefined) await this.dies();
-    else if (!(await isHeld(this.stage, barrier))) throw new Error(`${id}: nothing came to the bank`);
+    else if (!(await isHeld(this.stage, barrier, reachedWithinMs)))
+      throw new Error(`${id}: nothing came to the bank`);
   }
 
   async dieAtTheBank(): Promise<void> {

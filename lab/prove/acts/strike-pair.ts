@@ -155,15 +155,23 @@ export function pay({ stage, lane, survivor }: Place, name: string): Promise<End
   });
 }
 
-/** It says so itself; and in a transaction that was to be shared, all of them were. */
+/**
+ * It says so itself; and in a transaction that was to be shared, all of them were. Payments of earlier deaths may be in
+ * it, too: their callers ask at the same door.
+ */
 function hasDiedAt({ api }: Lane, underWay: readonly UnderWay[]): boolean {
-  const [, batch] = /fault point reached: [\w@]+(?:, batch of (\d+))?/.exec(api?.stderr() ?? '') ?? [];
+  const [, meant] =
+    /fault point reached: [\w@]+, batch of \d+, (\d+) of them meant/.exec(api?.stderr() ?? '') ?? [];
   const isShared = underWay[0]?.pair.point.id.startsWith('K6') === true;
-  return batch !== undefined && (!isShared || Number(batch) === underWay.length);
+  return meant !== undefined && (!isShared || Number(meant) === underWay.length);
 }
 
-export async function isHeld({ bank }: BankStage, barrier: string): Promise<boolean> {
-  const { reached } = (await bank.control('GET', `/barriers/${barrier}?wait_ms=${reachedWithinMs}`)) as {
+export async function isHeld(
+  { bank }: BankStage,
+  barrier: string,
+  withinMs = reachedWithinMs,
+): Promise<boolean> {
+  const { reached } = (await bank.control('GET', `/barriers/${barrier}?wait_ms=${withinMs}`)) as {
     reached: boolean;
   };
   return reached;
