@@ -11,7 +11,7 @@ import { monotonicMs, readDriverLogs } from '../driver-log.js';
 import { goWrong, type GoneWrong } from '../go-wrong.js';
 import { startLoad } from '../load.js';
 import { Random } from '../random.js';
-import { drawSchedule, drawSoak, mayPark } from '../schedule.js';
+import { drawSchedule, drawSoak, killsPerLightsOut, mayPark } from '../schedule.js';
 import { checkMemorySlope, checkTableIsFlat, type Point } from '../slopes.js';
 import { MoneyWatch } from '../watch-money.js';
 import { findLeaks, ResourceWatch } from '../watch-resources.js';
@@ -26,11 +26,12 @@ const endWithinMs = 15_000;
 const drainWithinMs = endWithinMs + 15_000;
 
 /**
- * `killsPerMinute`: random kills of an API, faster than anybody would have it at the gate. `soakShare`: the part of the
+ * `killsPerMinute`: random kills of an API, faster than anybody would have it at the gate; two more with each lights out,
+ * so that 2.5 minutes have 200. A start is most of what a kill costs. `soakShare`: the part of the
  * time in which nobody is killed, so that what leaks shows; it takes ten minutes to tell a slope from noise.
  */
 const scales = {
-  gate: { minutes: 2.5, killsPerMinute: 84, soakShare: 0 },
+  gate: { minutes: 2.5, killsPerMinute: 74, soakShare: 0 },
   long: { minutes: 45, killsPerMinute: 17, soakShare: 0.35 },
 };
 
@@ -130,7 +131,7 @@ async function perform(stage: Stage): Promise<ActResult> {
       // Those that were answered: while both APIs are down, a caller knocks at a door behind which nobody is.
       requests: witnesses.log.filter(({ reply }) => reply?.status != null).length,
       counts: countAll(witnesses, world, gone),
-      wanted: wantedIn(minutes, kills),
+      wanted: wantedIn(minutes, kills + 2 * Math.floor(kills / killsPerLightsOut)),
       timesMs: timesOf(witnesses),
     };
   } finally {
