@@ -27,11 +27,11 @@ const drainWithinMs = endWithinMs + 15_000;
 
 /**
  * `killsPerMinute`: random kills of an API, faster than anybody would have it at the gate; two more with each lights out,
- * so that 2.5 minutes have 200. A start is most of what a kill costs. `soakShare`: the part of the
+ * so that the two minutes of the gate have 200. A start is most of what a kill costs. `soakShare`: the part of the
  * time in which nobody is killed, so that what leaks shows; it takes ten minutes to tell a slope from noise.
  */
 const scales = {
-  gate: { minutes: 2.5, killsPerMinute: 74, soakShare: 0 },
+  gate: { minutes: 2, killsPerMinute: 93, soakShare: 0 },
   long: { minutes: 45, killsPerMinute: 17, soakShare: 0.35 },
 };
 
