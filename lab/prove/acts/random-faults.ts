@@ -16,6 +16,7 @@ import { checkMemorySlope, checkTableIsFlat, type Point } from '../slopes.js';
 import { MoneyWatch } from '../watch-money.js';
 import { findLeaks, ResourceWatch } from '../watch-resources.js';
 import { countLargeBatches, countWhatStruck, wantedIn } from '../what-struck.js';
+import { strikeWhatIsLeft } from '../strike-what-is-left.js';
 import type { Witnesses } from '../witnesses.js';
 import { victims, World } from '../world.js';
 
@@ -24,6 +25,9 @@ const endWithinMs = 15_000;
 
 /** How long callers may go on after the faults, in milliseconds: T, and the slowest of them in doing as it is told. */
 const drainWithinMs = endWithinMs + 15_000;
+
+/** How long the bank's faults that nobody met are offered once more, in milliseconds. */
+const leftWithinMs = 10_000;
 
 /**
  * `killsPerMinute`: random kills of an API, faster than anybody would have it at the gate; two more with each lights out,
@@ -83,6 +87,7 @@ async function perform(stage: Stage): Promise<ActResult> {
     await sleep(runMs * share.warmUp);
     say('faults');
     const gone = [await goWrong(world, schedule, say)];
+    await strikeWhatIsLeft(world, Math.min(leftWithinMs, safetyMs));
     const soak = { from: monotonicMs(), to: 0, rows: [] as Point[] };
     if (soakMs > 0) {
       say('soak: faults of networks and bank, and nobody is killed');
