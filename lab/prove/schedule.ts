@@ -80,6 +80,9 @@ export const bankFaults: readonly BankFault[] = [
 /** How many times as long a busy machine may take for the kills; other faults go on meanwhile. */
 const slowestTimes = 20;
 
+/** Among so many kills, everybody goes down at once, and somebody is asked to stop. */
+export const killsPerLightsOut = 20;
+
 const parks = /^wrong_/;
 
 /** How the reasons begin for which these faults allow an operation to be parked. */
@@ -110,8 +113,9 @@ export function drawSoak(seed: number, lengthMs: number): Schedule {
 
 function drawKills(random: Random, lengthMs: number, kills: number): Scheduled[] {
   const fates = new Deck(random, [...reborn, {}, {}, {}, {}]);
-  // One lights out in twenty; a SIGTERM comes on top of the kills that were asked for.
-  const extra = new Deck(random, ['lights out', 'stop', ...Array.from({ length: 18 }, () => 'kill')]);
+  // Both come on top of the kills that were asked for.
+  const kill = Array.from({ length: killsPerLightsOut - 2 }, () => 'kill');
+  const extra = new Deck(random, ['lights out', 'stop', ...kill]);
   const scheduled: Scheduled[] = [];
   const everyMs = lengthMs / kills;
   for (let nth = 0; nth < kills; nth += 1) {

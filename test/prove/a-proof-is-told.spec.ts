@@ -27,8 +27,15 @@ const kills: ActResult = {
   name: 'kill-points',
   operations: 600,
   requests: 1_800,
-  counts: { 'kill of a request': 300, 'kill of a request at K1': 150, 'kill of a request at K2p': 150 },
-  timesMs: { 'kill to end': [700] },
+  counts: {
+    'kill of a request': 300,
+    'kill of a request at K1': 150,
+    'kill of a request at K2p': 150,
+    'kill of a completer': 0,
+    F03: 150,
+    'F15 a holder stopped at K2': 20,
+  },
+  timesMs: { 'at K1': [700], 'at K2p': [300, 500], 'at K3p': [90], 'at K4p': [80], 'at K5p': [10] },
 };
 const broken: ActResult = {
   ...well,
@@ -83,11 +90,11 @@ describe('what came of a proof', () => {
   it('is a table, with the bound beside each zero', () => {
     expect(toText(proof).split('\n')).toEqual([
       'act            operations  requests  faults  violations (95 %)      longest',
-      'kill-points           600     1,800     300  0, at most 1 in 200    700 ms kill to end',
+      'kill-points           600     1,800     320  0, at most 1 in 200    700 ms at K1',
       'random faults       3,000    21,000     114  0, at most 1 in 1,000  2.4 s healing to end',
       'races                 100    21,000       0  2                      2.4 s healing to end',
       'herd                    –         –       –  no verdict             –',
-      'all                 3,700    43,800     414  2',
+      'all                 3,700    43,800     434  2',
     ]);
   });
 
@@ -123,6 +130,14 @@ describe('the page', () => {
             { test: 'test/c.spec.ts', title: 'a | b' },
           ],
         },
+        {
+          id: 'K2',
+          fault: 'killed at K2',
+          invariants: ['I1'],
+          provedBy: [{ act: 'kill points' }, { test: 'test/d.spec.ts', title: 'after %s, in time' }],
+        },
+        { id: 'F03', fault: 'SIGKILL at K2', invariants: ['I1'], provedBy: [{ act: 'kill points' }] },
+        { id: 'F15', fault: 'a zombie', invariants: ['I1'], provedBy: [{ act: 'kill points' }] },
         { id: 'F96', fault: 'relay dies', invariants: [], provedBy: [{ notBuilt: 'there is no relay yet' }] },
         {
           id: 'F47',

@@ -11,11 +11,12 @@ import { monotonicMs, readDriverLogs } from '../driver-log.js';
 import { goWrong, type GoneWrong } from '../go-wrong.js';
 import { startLoad } from '../load.js';
 import { Random } from '../random.js';
-import { drawSchedule, drawSoak, mayPark } from '../schedule.js';
+import { drawSchedule, drawSoak, killsPerLightsOut, mayPark } from '../schedule.js';
 import { checkMemorySlope, checkTableIsFlat, type Point } from '../slopes.js';
 import { MoneyWatch } from '../watch-money.js';
 import { findLeaks, ResourceWatch } from '../watch-resources.js';
 import { countLargeBatches, countWhatStruck, wantedIn } from '../what-struck.js';
+import { strikeWhatIsLeft } from '../strike-what-is-left.js';
 import type { Witnesses } from '../witnesses.js';
 import { victims, World } from '../world.js';
 
@@ -25,12 +26,16 @@ const endWithinMs = 15_000;
 /** How long callers may go on after the faults, in milliseconds: T, and the slowest of them in doing as it is told. */
 const drainWithinMs = endWithinMs + 15_000;
 
+/** How long the bank's faults that nobody met are offered once more, in milliseconds. */
+const leftWithinMs = 10_000;
+
 /**
- * `killsPerMinute`: random kills of an API, faster than anybody would have it at the gate. `soakShare`: the part of the
+ * `killsPerMinute`: random kills of an API, faster than anybody would have it at the gate; two more with each lights out,
+ * so that the two minutes of the gate have 200. A start is most of what a kill costs. `soakShare`: the part of the
  * time in which nobody is killed, so that what leaks shows; it takes ten minutes to tell a slope from noise.
  */
 const scales = {
-  gate: { minutes: 2.5, killsPerMinute: 84, soakShare: 0 },
+  gate: { minutes: 2, killsPerMinute: 93, soakShare: 0 },
   long: { minutes: 45, killsPerMinute: 17, soakShare: 0.35 },
 };
 
@@ -82,6 +87,7 @@ async function perform(stage: Stage): Promise<ActResult> {
     await sleep(runMs * share.warmUp);
     say('faults');
     const gone = [await goWrong(world, schedule, say)];
+    await strikeWhatIsLeft(world, Math.min(leftWithinMs, safetyMs));
     const soak = { from: monotonicMs(), to: 0, rows: [] as Point[] };
     if (soakMs > 0) {
       say('soak: faults of networks and bank, and nobody is killed');
@@ -130,7 +136,7 @@ async function perform(stage: Stage): Promise<ActResult> {
       // Those that were answered: while both APIs are down, a caller knocks at a door behind which nobody is.
       requests: witnesses.log.filter(({ reply }) => reply?.status != null).length,
       counts: countAll(witnesses, world, gone),
-      wanted: wantedIn(minutes, kills),
+      wanted: wantedIn(minutes, kills + 2 * Math.floor(kills / killsPerLightsOut)),
       timesMs: timesOf(witnesses),
     };
   } finally {

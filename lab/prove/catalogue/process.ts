@@ -7,7 +7,7 @@ const everyKillPoint: Proof = {
   title: 'wherever a payment dies, it is paid once',
 };
 const killPoints: Proof = { act: 'kill points' };
-const randomFaults: Proof = { act: 'random faults' };
+const randomFaults = (counted: string): Proof => ({ act: 'random faults', counted });
 const crash = (title: string): Proof => ({ test: 'test/crashes/a-crash-is-no-answer.spec.ts', title });
 
 /** Our own processes: killed, frozen, stopped, started wrongly. */
@@ -100,7 +100,7 @@ export const processRows: readonly CatalogueRow[] = [
     fault: 'SIGKILL of the API at a random instant, under load, instances in turn',
     invariants,
     provedBy: [
-      randomFaults,
+      randomFaults('seen: APIs killed at a random instant'),
       crash(
         'at any moment, while payments and repeats pour in: each key has one payment and one answer (F11)',
       ),
@@ -110,7 +110,7 @@ export const processRows: readonly CatalogueRow[] = [
     id: 'F12',
     fault: 'lights out: both APIs, the workers and PostgreSQL killed at once',
     invariants,
-    provedBy: [randomFaults],
+    provedBy: [randomFaults('lights out')],
   },
   {
     id: 'F13',
@@ -133,7 +133,7 @@ export const processRows: readonly CatalogueRow[] = [
     invariants: ['I5', 'I11'],
     provedBy: [
       killPoints,
-      randomFaults,
+      randomFaults('seen: processes that stalled'),
       {
         test: 'test/security/nobody-takes-it-all.spec.ts',
         title: 'a process that cannot keep up turns newcomers away, and no key is touched (S31)',

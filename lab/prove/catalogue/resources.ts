@@ -29,7 +29,6 @@ export const resourceRows: readonly CatalogueRow[] = [
     fault: 'nobody reads the log',
     invariants: ['I5'],
     provedBy: [
-      { act: 'random faults' },
       {
         test: 'test/faults/nobody-reads-the-log.spec.ts',
         title:

@@ -117,7 +117,7 @@ export const workerRows: readonly CatalogueRow[] = [
     fault: 'the API’s clock is two hours ahead or behind',
     invariants: ['I7', 'I12'],
     provedBy: [
-      { act: 'random faults' },
+      { act: 'random faults', counted: 'a clock two hours wrong' },
       {
         test: 'test/crashes/a-wrong-clock-changes-nothing.spec.ts',
         title: 'a clock that is %s changes nothing (F93)',
@@ -129,7 +129,7 @@ export const workerRows: readonly CatalogueRow[] = [
     fault: 'the API’s clock is set during a run',
     invariants: ['I7'],
     provedBy: [
-      { act: 'random faults' },
+      { act: 'random faults', counted: 'a clock set back' },
       {
         test: 'test/faults/a-clock-that-is-set-changes-nothing.spec.ts',
         title: 'F94: not what a holder holds, nor how long a caller waits, nor the times that it is told',

@@ -1,9 +1,9 @@
 import type { ActResult } from '../act.js';
-import { countFaults, faultsIn } from '../what-is-a-fault.js';
+import { countFaults, countOf, faultsIn } from '../what-is-a-fault.js';
 import { boundOf, number, seconds, worstOf, type Proof } from '../proof.js';
 import type { CatalogueRow, Evidence, Mutations, ProvedBy } from './evidence.js';
 import { find, goals } from './goals.js';
-import { histogram, inShort } from './histogram.js';
+import { histogram, inShort, quantile } from './histogram.js';
 import { notTested } from './not-tested.js';
 
 /** The page in docs/. It is generated, so that no figure in it was ever typed by hand. */
@@ -103,14 +103,29 @@ function goalRows(evidence: Evidence): string[][] {
   return goals.map(({ gate, long, measure, measured }) => [measure, gate, long, measured(evidence) ?? '–']);
 }
 
+/** Of an act that timed more kinds of things, all together are drawn, and each kind is a line of a table. */
+const mostDrawn = 4;
+
 function timeLines({ results }: Proof): string[] {
-  return results.flatMap(({ name, timesMs }) =>
-    Object.entries(timesMs).flatMap(([what, times]) =>
-      times.length === 0
-        ? []
-        : ['', `**${name}: ${what}.** ${inShort(times)}`, '', '```text', ...histogram(times), '```'],
-    ),
-  );
+  return results.flatMap(({ name, timesMs }) => {
+    const timed = Object.entries(timesMs).filter(([, times]) => times.length > 0);
+    if (timed.length <= mostDrawn) return timed.flatMap(([what, times]) => drawn(`${name}: ${what}`, times));
+    const rows = timed.map(([what, times]) => [
+      what,
+      number(times.length),
+      ...[0.5, 0.99, 1].map(part => seconds(quantile(times, part))),
+    ]);
+    const all = timed.flatMap(([, times]) => times);
+    return [
+      ...drawn(`${name}, all together`, all),
+      '',
+      ...table([name, '>timed', '>p50', '>p99', '>longest'], rows),
+    ];
+  });
+}
+
+function drawn(what: string, times: readonly number[]): string[] {
+  return ['', `**${what}.** ${inShort(times)}`, '', '```text', ...histogram(times), '```'];
 }
 
 /** Where a process was killed, by the names of kill points and of the engine's events. */
@@ -132,7 +147,7 @@ function mutationLines(mutations: Mutations | null): string[] {
   const all = Object.values(mutations);
   return [
     'Each is a patch that somebody could have written; the test named beside it must turn red. Tried at commit',
-    `${[...new Set(all.map(({ commit }) => commit))].join(' and ')}.`,
+    `${[...new Set(all.map(({ commit }) => commit))].join('; ')}.`,
     '',
     ...table(
       ['', 'mistake', 'breaks', 'caught by'],
@@ -155,20 +170,24 @@ function catalogueLines(rows: readonly CatalogueRow[], proof: Proof): string[] {
       id,
       fault,
       invariants.join(', '),
-      provedBy.map(one => tell(one, proof)).join('; '),
+      provedBy.map(one => tell(one, id, proof)).join('; '),
     ]),
   );
 }
 
-function tell(proved: ProvedBy, proof: Proof): string {
-  if ('test' in proved) return `\`${proved.test}\`: ${proved.title}`;
+/** A title that is completed by what a test is given is told as far as it goes. */
+const blank = /%\w/g;
+
+function tell(proved: ProvedBy, id: string, proof: Proof): string {
+  if ('test' in proved) return `\`${proved.test}\`: ${proved.title.replace(blank, '…')}`;
   if ('notBuilt' in proved) return `not built: ${proved.notBuilt}`;
   if ('notTested' in proved) return `**not tested**: ${proved.notTested}`;
   const { act, counted } = proved;
   const result = find(proof, act);
-  const times = counted === undefined ? undefined : result?.counts[counted];
   if (!result) return `act ${act}, not in this run`;
-  return counted === undefined ? `act ${act}` : `act ${act}: ${counted}, ${number(times ?? 0)} times`;
+  if (counted !== undefined) return `act ${act}: ${counted}, ${number(result.counts[counted] ?? 0)} times`;
+  const times = countOf(id, result);
+  return times === 0 ? `act ${act}` : `act ${act}, ${number(times)} times`;
 }
 
 /** `>`: a column of numbers. A bar in a cell would begin the next one. */
