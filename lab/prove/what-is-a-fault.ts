@@ -13,7 +13,7 @@ const faults: Readonly<Record<string, RegExp>> = {
   'lost commits': /^(COMMIT of .* lost|F29)/,
   'database troubles': /^F\d+ (refused|silence|latency|disk full)/,
   'rolling restarts': /^rolling restarts$/,
-  herd: /^(answers lost|attempts given up|attempts that arrived late|drivers killed|outage: )/,
+  herd: /^(F\d+ |drivers killed$)/,
   'random faults': /^(?!answer |no answer|no line|replay|taken over|parked|seen: |planned: )/,
 };
 
