@@ -65,7 +65,7 @@ const beyondWaitMs = 5_000;
 /** @throws TypeError: a mistake in the options is told before the first call */
 export function readOptions(options: PaySamOptions): { means: Means; limits: RetryLimits } {
   const { apiKey, journal, onEvent, breaker, clock = systemClock, fetch = globalThis.fetch } = options;
-  const { atOnceMax = 24 } = options;
+  const { atOnceMax = 16 } = options;
   if (!(Number.isSafeInteger(atOnceMax) && atOnceMax > 0)) {
     throw new TypeError('atOnceMax: a whole number, 1 or more.');
   }
