@@ -87,11 +87,13 @@ describe('nobody reads the log', () => {
 
   function readLog(): Record<string, unknown>[] {
     const text = readFileSync(join(folder, 'log'), 'utf8');
-    return text
-      .split('\n')
-      // What follows the last line break is still being written.
-      .slice(0, -1)
-      .filter(line => line.startsWith('{'))
-      .map(line => JSON.parse(line) as Record<string, unknown>);
+    return (
+      text
+        .split('\n')
+        // What follows the last line break is still being written.
+        .slice(0, -1)
+        .filter(line => line.startsWith('{'))
+        .map(line => JSON.parse(line) as Record<string, unknown>)
+    );
   }
 });
