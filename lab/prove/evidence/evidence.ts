@@ -1,3 +1,4 @@
+import type { CatalogueRow } from '../catalogue/row.js';
 import type { Proof } from '../proof.js';
 
 /** Everything that the page is made from. */
@@ -5,7 +6,6 @@ export interface Evidence {
   readonly proof: Proof;
   /** `null`: the mistakes were not made on purpose yet, or not here. */
   readonly mutations: Mutations | null;
-  /** Empty: the catalogue is not there. */
   readonly catalogue: readonly CatalogueRow[];
 }
 
@@ -21,17 +21,3 @@ export interface Mutation {
   readonly caughtBy: readonly string[];
   readonly test: string;
 }
-
-/** As the files of lab/prove/catalogue/ have it. */
-export interface CatalogueRow {
-  readonly id: string;
-  readonly fault: string;
-  readonly invariants: readonly string[];
-  readonly provedBy: readonly ProvedBy[];
-}
-
-export type ProvedBy =
-  | { readonly test: string; readonly title: string }
-  | { readonly act: string; readonly counted?: string }
-  | { readonly notBuilt: string }
-  | { readonly notTested: string };

@@ -1,7 +1,8 @@
 import type { ActResult } from '../act.js';
 import { countFaults, countOf, faultsIn } from '../what-is-a-fault.js';
 import { boundOf, number, seconds, worstOf, type Proof } from '../proof.js';
-import type { CatalogueRow, Evidence, Mutations, ProvedBy } from './evidence.js';
+import type { CatalogueRow, Proof as ProvedBy } from '../catalogue/row.js';
+import type { Evidence, Mutations } from './evidence.js';
 import { find, goals } from './goals.js';
 import { histogram, inShort, quantile } from './histogram.js';
 import { notTested } from './not-tested.js';
