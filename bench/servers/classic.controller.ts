@@ -2,10 +2,14 @@ import { Body, Controller, Inject, Post, UseGuards, UseInterceptors } from '@nes
 import { DataSource, type EntityManager } from 'typeorm';
 import { v7 as uuid } from 'uuid';
 import { AuthenticationGuard } from '../../src/http/authentication.guard.js';
-import { type Caller, CallerOf, Needs } from '../../src/http/caller.js';
+import { Needs } from '../../src/http/caller.js';
 import { Problem } from '../../src/http/problem.js';
 import { fingerprint, fingerprintVersion } from '../../src/idempotency/fingerprint.js';
-import { IdempotencyInterceptor, IdempotencyKeyOf } from '../../src/idempotency/idempotency.interceptor.js';
+import {
+  type Asking,
+  AskingOf,
+  IdempotencyInterceptor,
+} from '../../src/idempotency/idempotency.interceptor.js';
 import type { Outcome } from '../../src/idempotency/operation.js';
 import type { Answered } from '../../src/idempotency/tell.js';
 import { PaymentBody } from '../../src/payments/payment-body.js';
@@ -25,11 +29,8 @@ export class ClassicController {
   @Post()
   @Needs('pay')
   @UseInterceptors(IdempotencyInterceptor)
-  pay(
-    @CallerOf() { customerId }: Caller,
-    @IdempotencyKeyOf() key: string,
-    @Body() body: PaymentBody,
-  ): Promise<Answered> {
+  pay(@AskingOf() { customerId, key }: Asking, @Body() body: PaymentBody): Promise<Answered> {
+    if (key === null) throw new Problem('idempotency_key_missing', 'Send an Idempotency-Key header.');
     const { from = null, to, amount, currency, reference = null } = body;
     const params = { from, to, amount, currency, rail: 'ledger', reference };
     const print = fingerprint('payment', params);

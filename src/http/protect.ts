@@ -1,25 +1,18 @@
 import rateLimit from '@fastify/rate-limit';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { docsPolicy, isDocs } from '../docs/docs-page.js';
 import type { Settings } from '../settings.js';
 import { EventLoopDelay } from './event-loop-delay.js';
 import { Problem } from './problem.js';
 import { send } from './problem.filter.js';
 import { RequestWindows } from './request-windows.js';
-import { securityHeaders } from './security-headers.js';
 import { Traffic } from './traffic.js';
 
 /** To restart a process because it is busy makes the others busier; and now is when its figures are wanted. */
 const alwaysAnswered = ['/health/live', '/metrics'];
 
-/** What stands before everything else: headers that browsers obey, and the door that closes when it is too much. */
+/** The door that closes when it is too much: for everybody when the process is late, for a customer at its limits. */
 export async function protect(app: NestFastifyApplication, settings: Settings): Promise<void> {
   const server = app.getHttpAdapter().getInstance();
-  const [forAnswers, forDocs] = [securityHeaders(), securityHeaders(docsPolicy)];
-  server.addHook('onRequest', ({ url }, reply, done) => {
-    reply.headers(isDocs(url) ? forDocs : forAnswers);
-    done();
-  });
   const delay = new EventLoopDelay();
   server.addHook('onClose', (_server, done) => {
     delay.stop();

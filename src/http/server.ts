@@ -3,7 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import { docsPolicy, isDocs } from '../docs/docs-page.js';
 import { limits, type Settings } from '../settings.js';
+import { linesOf } from '../header-lines.js';
 import { Problem, problemToJson } from './problem.js';
 import { send, toProblem } from './problem.filter.js';
 import { securityHeaders } from './security-headers.js';
@@ -14,15 +16,17 @@ const plainJson = /^application\/json(\s*;\s*charset=("utf-8"|utf-8))?$/i;
 /** Headers of which two lines mean two different requests, to two different readers. */
 const singleHeaders = ['host', 'authorization', 'content-type', 'content-length'];
 
+const [forAnswers, forDocs] = [securityHeaders(), securityHeaders(docsPolicy)];
+
 /** What hooks add to every other answer; these are given before there is a route, or a request. */
-const withoutHooks = { ...securityHeaders(), 'cache-control': 'no-store' };
+const withoutHooks = { ...forAnswers, 'cache-control': 'no-store' };
 
 /**
  * Fastify, as strict as this API needs it. What it refuses is refused before anything else is looked at, and
  * in the same words as everywhere.
  */
 export function createServer(settings: Settings): FastifyAdapter {
-  const unanswered = new Set<IncomingMessage>();
+  const answers = new Answers();
   const adapter = new FastifyAdapter({
     bodyLimit: settings.bodyBytesMax,
     requestTimeout: settings.requestTimeoutMs,
@@ -44,16 +48,15 @@ export function createServer(settings: Settings): FastifyAdapter {
       send(reply, toProblem(error, settings), settings);
     },
     clientErrorHandler: (error: ClientError, socket: Socket) => {
-      refuseUnreadable(error, socket, { settings, unanswered });
+      refuseUnreadable(error, socket, { settings, answers });
     },
   });
 
   const server = adapter.getInstance<FastifyInstance>();
   // Node cuts the list of headers at a limit, silently on some versions; ours is checked and told.
   server.server.maxHeadersCount = 0;
-  server.server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    unanswered.add(request);
-    response.once('close', () => unanswered.delete(request));
+  server.server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+    answers.expect(socket, response);
   });
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
@@ -64,11 +67,7 @@ export function createServer(settings: Settings): FastifyAdapter {
     routes.set(url, new Set([...(routes.get(url) ?? []), ...[method].flat()]));
   });
   server.addHook('onRequest', (request, reply, done) => {
-    reply.header('request-id', request.id);
-    done();
-  });
-  // One phase later: by then a refusal carries the headers that every answer has.
-  server.addHook('preParsing', (request, reply, _payload, done) => {
+    reply.headers(isDocs(request.url) ? forDocs : forAnswers).header('request-id', request.id);
     const problem =
       refuseHeaders(request, settings) ?? refuseTarget(request, routes) ?? refuseBody(request, settings);
     if (problem) send(reply, problem, settings);
@@ -86,8 +85,7 @@ function refuseHeaders({ raw: { rawHeaders } }: FastifyRequest, settings: Settin
   if (rawHeaders.length / 2 > settings.headerFieldsMax) {
     return new Problem('headers_too_large', `At most ${settings.headerFieldsMax} header fields are taken.`);
   }
-  const names = rawHeaders.filter((_, index) => index % 2 === 0).map(name => name.toLowerCase());
-  const twice = singleHeaders.find(name => names.indexOf(name) !== names.lastIndexOf(name));
+  const twice = singleHeaders.find(name => linesOf(rawHeaders, name).length > 1);
   return twice ? Problem.invalid([{ field: twice, message: 'was sent more than once' }]) : null;
 }
 
@@ -126,17 +124,36 @@ function hasBody({ headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
+/** Which answers are still to be written, by connection. With pipelining they may be many, in the order of the requests. */
+class Answers {
+  private readonly due = new WeakMap<Socket, ServerResponse[]>();
+
+  expect(socket: Socket, response: ServerResponse): void {
+    const before = this.due.get(socket);
+    if (before?.some(isUnfinished)) before.push(response);
+    else this.due.set(socket, [response]);
+  }
+
+  /** Whether a whole request has not got its answer yet. */
+  areDue(socket: Socket): boolean {
+    return (this.due.get(socket) ?? []).some(response => response.req.complete && isUnfinished(response));
+  }
+}
+
+function isUnfinished(response: ServerResponse): boolean {
+  return !response.writableFinished;
+}
+
 type ClientError = Error & { code?: string };
 
 /** Bytes that are no HTTP, or too slow: there is no request to answer, only a socket. */
 function refuseUnreadable(
   error: ClientError,
   socket: Socket,
-  { settings, unanswered }: { settings: Settings; unanswered: ReadonlySet<IncomingMessage> },
+  { settings, answers }: { settings: Settings; answers: Answers },
 ): void {
   // A whole request on this connection is still being answered: a refusal would be taken for its answer. Silence is not.
-  const isAnswering = [...unanswered].some(request => request.socket === socket && request.complete);
-  if (!socket.writable || error.code === 'ECONNRESET' || isAnswering) {
+  if (!socket.writable || error.code === 'ECONNRESET' || answers.areDue(socket)) {
     socket.destroy();
     return;
   }

@@ -1,4 +1,5 @@
 import { parseItem } from 'structured-headers';
+import { linesOf } from '../header-lines.js';
 import { limits } from '../settings.js';
 
 /** Visible ASCII without the comma: what survives every proxy, and cannot be two values in one line. */
@@ -16,10 +17,7 @@ const optionalBlanks = /^[ \t]+|[ \t]+$/g;
  * @throws InvalidKey
  */
 export function readIdempotencyKey(rawHeaders: readonly string[]): string | null {
-  const values = rawHeaders.filter(
-    (_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'idempotency-key',
-  );
-  const [sent, ...more] = values;
+  const [sent, ...more] = linesOf(rawHeaders, 'idempotency-key');
   if (sent === undefined) return null;
   if (more.length > 0)
     throw new InvalidKey('It was sent more than once; send exactly one Idempotency-Key line.');

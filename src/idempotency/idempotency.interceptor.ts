@@ -7,26 +7,30 @@ import {
 } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { lastValueFrom, of, type Observable } from 'rxjs';
-import type { AuthenticatedRequest } from '../http/caller.js';
+import { Bug } from '../bug.js';
+import type { AuthenticatedRequest, Caller } from '../http/caller.js';
 import { Problem } from '../http/problem.js';
 import { InvalidKey, readIdempotencyKey } from './idempotency-key.js';
 import { readPreference } from './prefer.js';
 import type { Patience } from './run-operation.js';
 import { tell, type Answered } from './tell.js';
 
-interface RequestWithKey extends AuthenticatedRequest {
-  idempotencyKey?: string | null;
-  patience?: Patience | undefined;
+/** Who asks, under which key, and how long they would wait. */
+export interface Asking {
+  readonly customerId: string;
+  /** `null`: the caller cannot send any, and is recognised by what it asks for. */
+  readonly key: string | null;
+  /** `undefined`: it did not say. */
+  readonly patience?: Patience | undefined;
 }
 
-/** The caller's idempotency key, for a handler; null where the fingerprint is to serve. The interceptor put it there. */
-export const IdempotencyKeyOf = createParamDecorator((_: unknown, context: ExecutionContext) => {
-  return context.switchToHttp().getRequest<RequestWithKey>().idempotencyKey;
-});
+interface RequestWithKey extends AuthenticatedRequest {
+  asking?: Asking;
+}
 
-/** How long the caller would wait for a result, for a handler. `undefined`: it did not say. */
-export const PatienceOf = createParamDecorator((_: unknown, context: ExecutionContext) => {
-  return context.switchToHttp().getRequest<RequestWithKey>().patience;
+/** For a handler. The interceptor has put it there. */
+export const AskingOf = createParamDecorator((_: unknown, context: ExecutionContext) => {
+  return context.switchToHttp().getRequest<RequestWithKey>().asking;
 });
 
 /**
@@ -42,10 +46,11 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const http = context.switchToHttp();
     const request = http.getRequest<RequestWithKey>();
     const reply = http.getResponse<FastifyReply>();
-    const key = keyOf(request);
+    const { caller } = request;
+    if (!caller) throw new Bug('PS-111', 'a key was read before its caller was known');
+    const key = keyOf(request.raw.rawHeaders, caller);
     const preference = readPreference(request.headers.prefer);
-    request.idempotencyKey = key;
-    request.patience = preference?.patience;
+    request.asking = { customerId: caller.customerId, key, patience: preference?.patience };
     // Awaited here: a stream that outlives the wait for the database would keep each request in memory for long.
     const answered = await lastValueFrom(next.handle());
     if (preference) reply.header('preference-applied', preference.applied);
@@ -56,15 +61,15 @@ export class IdempotencyInterceptor implements NestInterceptor {
 }
 
 /** @returns null where the key is missing, and the caller is known not to send any */
-function keyOf(request: RequestWithKey): string | null {
+function keyOf(rawHeaders: readonly string[], { isKeyless }: Caller): string | null {
   try {
-    const key = readIdempotencyKey(request.raw.rawHeaders);
+    const key = readIdempotencyKey(rawHeaders);
     if (key !== null) return key;
   } catch (error) {
     if (error instanceof InvalidKey) throw new Problem('idempotency_key_invalid', error.message);
     throw error;
   }
-  if (request.caller?.isKeyless) return null;
+  if (isKeyless) return null;
   throw new Problem(
     'idempotency_key_missing',
     'Send an Idempotency-Key header: one key per intended payment, the same on every retry.',

@@ -24,8 +24,9 @@ import { validated } from '../http/body.pipe.js';
 import { Problem, type FieldError } from '../http/problem.js';
 import { OperationBody, RefundParamsBody } from '../payments/operation-body.js';
 import { PaymentBody } from '../payments/payment-body.js';
-import { Requests, type Asking } from '../payments/requests.js';
+import { Requests } from '../payments/requests.js';
 import type { KeyRow } from './claim.js';
+import type { Asking } from './idempotency.interceptor.js';
 import { checkedKey, InvalidKey } from './idempotency-key.js';
 import { retryAfterSeconds, type EndedRow } from './judge-repeat.js';
 import type { Owner } from './operation.js';
@@ -81,8 +82,8 @@ export class OperationsController {
     const asking = { customerId, key, patience: preference?.patience };
     const answered = await namedAsParams(async () =>
       operation === 'payment'
-        ? this.requests.pay(asking, await checked(params, PaymentBody))
-        : this.refund(asking, await checked(params, RefundParamsBody)),
+        ? this.requests.pay(asking, validated(params, PaymentBody))
+        : this.refund(asking, validated(params, RefundParamsBody)),
     );
     if (preference) reply.header('preference-applied', preference.applied);
     const { status, headers } = tell(answered);
@@ -138,11 +139,6 @@ export class OperationsController {
 }
 
 const plainJson = { 'content-type': 'application/json; charset=utf-8' };
-
-/** By the rules of the operation's own body. */
-async function checked<B extends object>(params: object, rules: new () => B): Promise<B> {
-  return (await validated(params, { type: 'body', metatype: rules })) as B;
-}
 
 /** A member that is refused is called by the name it has in this body: a member of `params`. */
 async function namedAsParams<Result>(work: () => Promise<Result>): Promise<Result> {

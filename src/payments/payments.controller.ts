@@ -15,12 +15,7 @@ import { AuthenticationGuard } from '../http/authentication.guard.js';
 import { type Caller, CallerOf, Needs } from '../http/caller.js';
 import { listToJson, PageQuery } from '../http/page.js';
 import { Problem } from '../http/problem.js';
-import {
-  IdempotencyInterceptor,
-  IdempotencyKeyOf,
-  PatienceOf,
-} from '../idempotency/idempotency.interceptor.js';
-import type { Patience } from '../idempotency/run-operation.js';
+import { type Asking, AskingOf, IdempotencyInterceptor } from '../idempotency/idempotency.interceptor.js';
 import type { Answered } from '../idempotency/tell.js';
 import { PaymentBody } from './payment-body.js';
 import { Payment, paymentToJson } from './payment.entity.js';
@@ -38,25 +33,19 @@ export class PaymentsController {
   @Post()
   @Needs('pay')
   @UseInterceptors(IdempotencyInterceptor)
-  pay(
-    @CallerOf() { customerId }: Caller,
-    @IdempotencyKeyOf() key: string | null,
-    @PatienceOf() patience: Patience | undefined,
-    @Body() body: PaymentBody,
-  ): Promise<Answered> {
-    return this.requests.pay({ customerId, key, patience }, body);
+  pay(@AskingOf() asking: Asking, @Body() body: PaymentBody): Promise<Answered> {
+    return this.requests.pay(asking, body);
   }
 
   @Post(':id/refunds')
   @Needs('pay')
   @UseInterceptors(IdempotencyInterceptor)
   refund(
-    @CallerOf() { customerId }: Caller,
-    @IdempotencyKeyOf() key: string | null,
+    @AskingOf() asking: Asking,
     @Param('id') id: string,
     @Body() { amount }: RefundBody,
   ): Promise<Answered> {
-    return this.requests.refund({ customerId, key }, id, amount);
+    return this.requests.refund(asking, id, amount);
   }
 
   @Get()

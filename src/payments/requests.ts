@@ -3,20 +3,14 @@ import { isUUID } from 'class-validator';
 import { DataSource } from 'typeorm';
 import { read, type Statement } from '../database/statement.js';
 import { Problem } from '../http/problem.js';
-import { Engine, type Patience } from '../idempotency/run-operation.js';
+import type { Asking } from '../idempotency/idempotency.interceptor.js';
+import { Engine } from '../idempotency/run-operation.js';
 import type { Answered } from '../idempotency/tell.js';
 import { Settings } from '../settings.js';
 import { defaultAccount } from './default-account.js';
 import type { PaymentBody } from './payment-body.js';
 import { refundPayment } from './refund-payment.js';
 import { takePayment } from './take-payment.js';
-
-/** Who asks, under which key, and how long they would wait. `key` null: recognised by what is asked for. */
-export interface Asking {
-  readonly customerId: string;
-  readonly key: string | null;
-  readonly patience?: Patience | undefined;
-}
 
 /**
  * From a validated body to the parameters of an operation, every default spelled out: leaving one out, or not, is the
