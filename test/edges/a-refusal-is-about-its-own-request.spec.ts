@@ -42,6 +42,10 @@ describe('what comes behind a payment on its connection', () => {
   it.each([
     ['is no HTTP', 'GARBAGE\r\n\r\n'],
     ['never ends', 'POST /payments HTTP/1.1\r\nHost:'],
+    [
+      'has a body that never ends',
+      'POST /payments HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{',
+    ],
     ['has too many headers', `GET / HTTP/1.1\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`],
   ])(
     'is not refused in its place, when it %s: silence, and the key tells what became of it',

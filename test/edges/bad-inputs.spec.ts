@@ -148,8 +148,15 @@ describe('what arrives broken, ambiguous or hostile is refused, and leaves nothi
       return memoryInUse();
     };
     // The first times, code is compiled, statements are prepared and buffers grow to their size.
-    const before = await sendAll(6);
-    expect((await sendAll(8)) - before).toBeLessThan(memoryGrowthMax);
+    let before = await sendAll(6);
+    const growth: number[] = [];
+    for (let time = 0; time < 3; time += 1) {
+      const after = await sendAll(8);
+      growth.push(after - before);
+      before = after;
+    }
+    // What is kept is kept every time; what the engine sets aside for itself comes once, at any time.
+    expect(Math.min(...growth)).toBeLessThan(memoryGrowthMax);
     expect(await checkMoney(database.sql)).toEqual([]);
   });
 
