@@ -6,9 +6,11 @@ export type Read<T> = (status: number, json: unknown) => T | undefined;
 
 /** @param proof members that tell this object from another one of its kind: the key that was sent, say */
 export function objectOf<T>(object: string, proof: Readonly<Record<string, unknown>> = {}): Read<T> {
-  const expected = Object.entries({ object, ...proof });
   return (status, json) =>
-    isSuccess(status) && isObject(json) && expected.every(([name, value]) => json[name] === value)
+    isSuccess(status) &&
+    isObject(json) &&
+    json.object === object &&
+    Object.entries(proof).every(([name, value]) => json[name] === value)
       ? (json as T)
       : undefined;
 }

@@ -85,16 +85,14 @@ export function readOptions(options: PaySamOptions): { means: Means; limits: Ret
 /** The bounds of one call. An attempt has to outlast the wait that it asks the server for. */
 export function limitsOf(
   limits: RetryLimits,
-  {
-    deadlineMs = limits.deadlineMs,
-    waitSeconds = 0,
-  }: { deadlineMs?: number | undefined; waitSeconds?: number | undefined },
+  { deadlineMs, waitSeconds }: { deadlineMs?: number | undefined; waitSeconds?: number | undefined },
 ): RetryLimits {
-  const outlasting = waitSeconds === 0 ? 0 : waitSeconds * 1_000 + beyondWaitMs;
+  if (deadlineMs === undefined && !waitSeconds) return limits;
+  const outlasting = waitSeconds ? waitSeconds * 1_000 + beyondWaitMs : 0;
   return readLimits({
     ...limits,
     attemptTimeoutMs: Math.max(limits.attemptTimeoutMs, outlasting),
-    deadlineMs,
+    deadlineMs: deadlineMs ?? limits.deadlineMs,
   });
 }
 

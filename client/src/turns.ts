@@ -20,7 +20,7 @@ export class Turns {
    *
    * @returns whether it came: then `end` has to follow, whatever happens in between
    */
-  async begin(patienceMs: number, signal: AbortSignal | undefined): Promise<boolean> {
+  begin(patienceMs: number, signal: AbortSignal | undefined): boolean | Promise<boolean> {
     if (signal?.aborted) return false;
     if (this.free > 0) {
       this.free -= 1;
