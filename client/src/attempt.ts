@@ -23,6 +23,9 @@ export interface AttemptMeans {
   readonly baseUrl: string;
   readonly apiKey: string;
   readonly clock: Clock;
+}
+
+export interface AttemptPatience {
   /** To the last byte of the answer, so that a byte a second does not help. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
@@ -35,8 +38,12 @@ export interface AttemptMeans {
  * heed its signal, since it may be one that somebody has wrapped. On the caller's signal, which may live as long as the
  * process and be shared by thousands of calls, there is one listener for each attempt under way, and none afterwards.
  */
-export function attempt<T>(request: ApiRequest<T>, means: AttemptMeans): Promise<Attempted<T>> {
-  const { clock, timeoutMs, signal } = means;
+export function attempt<T>(
+  request: ApiRequest<T>,
+  means: AttemptMeans,
+  { timeoutMs, signal }: AttemptPatience,
+): Promise<Attempted<T>> {
+  const { clock } = means;
   return new Promise(resolve => {
     const sending = new AbortController();
     let isEnded = false;

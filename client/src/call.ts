@@ -2,12 +2,12 @@ import { attempt, type Attempted } from './attempt.js';
 import type { Clock } from './clock.js';
 import { endOf, isSettled, isStored, unknownAfterAll, type Ending, type Over } from './ending.js';
 import type { WhyEnded } from './errors.js';
-import type { ClientEvent } from './events.js';
+import type { ClientEvent, GaveUp } from './events.js';
 import type { Journal } from './journal/journal.js';
 import { backoffMs, type Backoff } from './policy/backoff.js';
 import type { CircuitBreaker } from './policy/circuit-breaker.js';
 import type { RetryBudget } from './policy/retry-budget.js';
-import { attemptTimeoutMs, nextStep, type RetryLimits } from './policy/retry-policy.js';
+import { attemptTimeoutMs, nextStep, type RetryLimits, type Step } from './policy/retry-policy.js';
 import type { ApiRequest } from './request.js';
 import { teller, type Tell } from './teller.js';
 import type { Turns } from './turns.js';
@@ -55,15 +55,15 @@ export async function call<T>(request: ApiRequest<T>, patience: Patience, means:
   const began = means.clock.now();
   const tell = teller(request, means.onEvent);
 
-  const memory = await remember(request, patience, means);
+  const memory = means.journal ? await remember(request, patience, means.journal) : unwritten;
   const over =
     'failure' in memory
       ? nothingSent<T>('journal', memory.failure)
-      : await sendUntilOver(request, { ...patience, began, tell }, means);
+      : await sendUntilOver({ request, patience, began, tell, attempts: [], lastCost: 0, drawnMs: 0 }, means);
 
   const ending = await forget(request, endOf(request, over, memory), { memory, over, patience, means });
   if (ending.judgement === 'answered' || ending.judgement === 'refused') means.budget.success(over.lastCost);
-  tell({ type: 'end', outcome: ending.judgement, attempts: over.attempts.length });
+  tell?.({ type: 'end', outcome: ending.judgement, attempts: over.attempts.length });
   if ('error' in ending) throw ending.error;
   return ending.result;
 }
@@ -75,13 +75,15 @@ interface Memory {
   readonly failure?: unknown;
 }
 
+const unwritten: Memory = { isFirst: true };
+
 async function remember<T>(
   { entry }: ApiRequest<T>,
   { isResumed = false }: Patience,
-  { journal }: Means,
+  journal: Journal,
 ): Promise<Memory> {
   if (isResumed) return { isFirst: false };
-  if (!entry || !journal) return { isFirst: true };
+  if (!entry) return unwritten;
   try {
     return { isFirst: await journal.open(entry) };
   } catch (failure) {
@@ -89,75 +91,106 @@ async function remember<T>(
   }
 }
 
+/** What is known of a call while it is being sent. */
+interface Sending<T> {
+  readonly request: ApiRequest<T>;
+  readonly patience: Patience;
+  readonly began: number;
+  readonly tell: Tell | undefined;
+  readonly attempts: Attempted<T>[];
+  /** What the last retry took from the budget. */
+  lastCost: number;
+  /** The wait that the backoff drew last, which the next may depend on. */
+  drawnMs: number;
+}
+
 /** Attempt after attempt, each the same request, until one settles it or there is a reason to send no other. */
-async function sendUntilOver<T>(
-  request: ApiRequest<T>,
-  { limits, signal, began, tell }: Patience & { began: number; tell: Tell },
-  means: Means,
-): Promise<Over<T>> {
-  const { clock, backoff, budget, breaker, turns } = means;
-  const attempts: Attempted<T>[] = [];
-  let lastCost = 0;
-  let drawnMs = 0;
-
+async function sendUntilOver<T>(sending: Sending<T>, means: Means): Promise<Over<T>> {
+  const { limits, signal } = sending.patience;
+  const { clock, turns } = means;
   for (;;) {
-    const hasTurn = await turns.begin(limits.deadlineMs - (clock.now() - began), signal);
-    if (!hasTurn) return giveUp(signal?.aborted ? 'aborted' : 'deadline');
-    const number = attempts.length + 1;
-    let sentAt: number;
-    let attempted: Attempted<T>;
-    try {
-      // The waits may have taken longer than they should, and everything else may have changed meanwhile.
-      sentAt = clock.now();
-      const timeoutMs = attemptTimeoutMs(limits, sentAt - began);
-      if (signal?.aborted) return giveUp('aborted');
-      if (timeoutMs === 0) return giveUp('deadline');
-      const pass = breaker ? breaker.enter(sentAt) : 0;
-      if (pass === null) return giveUp('circuit_open');
+    // Most of a thousand calls wait here. Whatever this function holds meanwhile, it holds a thousand times.
+    const hasTurn = await turns.begin(limits.deadlineMs - (clock.now() - sending.began), signal);
+    const attempted = hasTurn
+      ? await attemptInTurn(sending, means)
+      : signal?.aborted
+        ? 'aborted'
+        : 'deadline';
+    if (typeof attempted === 'string') return giveUp(sending, attempted);
+    const step = stepAfter(attempted, sending, means);
+    if (step.kind === 'end')
+      return { attempts: sending.attempts, why: 'refused', lastCost: sending.lastCost };
+    if (step.kind === 'give_up') return giveUp(sending, step.why);
+    await clock.sleep(step.waitMs, signal);
+  }
+}
 
-      tell({ type: 'attempt', attempt: number, method: request.method, path: request.path });
-      attempted = await attempt(request, { ...means, timeoutMs, signal });
-      breaker?.leave(pass, attempted.exchange, clock.now());
-    } finally {
-      turns.end();
-    }
+/** @returns why it was not sent, where it was not */
+async function attemptInTurn<T>(
+  { request, patience: { limits, signal }, began, tell, attempts }: Sending<T>,
+  means: Means,
+): Promise<Attempted<T> | GaveUp> {
+  const { breaker, clock, turns } = means;
+  try {
+    // The waits may have taken longer than they should, and everything else may have changed meanwhile.
+    const sentAt = clock.now();
+    const timeoutMs = attemptTimeoutMs(limits, sentAt - began);
+    if (signal?.aborted) return 'aborted';
+    if (timeoutMs === 0) return 'deadline';
+    const pass = breaker ? breaker.enter(sentAt) : 0;
+    if (pass === null) return 'circuit_open';
+
+    const number = attempts.length + 1;
+    tell?.({ type: 'attempt', attempt: number, method: request.method, path: request.path });
+    const attempted = await attempt(request, means, { timeoutMs, signal });
     const { exchange, headers } = attempted;
-    const now = clock.now();
+    breaker?.leave(pass, exchange, clock.now());
     attempts.push(attempted);
-    tell({
+    tell?.({
       type: 'exchange',
       attempt: number,
       exchange,
       requestId: headers?.get('request-id') ?? null,
       replayed: headers?.get('idempotent-replayed') === 'true',
-      tookMs: now - sentAt,
+      tookMs: clock.now() - sentAt,
     });
-
-    drawnMs = backoffMs(backoff, { retry: number, previousMs: drawnMs, random: clock.random() });
-    const cost = budget.costAfter(exchange);
-    const step = nextStep({
-      exchange,
-      attempts: number,
-      elapsedMs: now - began,
-      limits,
-      backoffMs: drawnMs,
-      isCircuitOpen: breaker?.isOpen(now) ?? false,
-      isAffordable: budget.affords(cost),
-    });
-    if (step.kind === 'end') return { attempts, why: 'refused', lastCost };
-    if (step.kind === 'give_up') return giveUp(step.why);
-
-    budget.take(cost);
-    lastCost = cost;
-    tell({ type: 'wait', attempt: number + 1, waitMs: step.waitMs, because: step.because });
-    await clock.sleep(step.waitMs, signal);
+    return attempted;
+  } finally {
+    turns.end();
   }
+}
 
-  function giveUp(why: Exclude<WhyEnded, 'refused' | 'journal'>): Over<T> {
-    tell({ type: 'give_up', why, attempts: attempts.length });
-    const cause: unknown = why === 'aborted' ? signal?.reason : undefined;
-    return { attempts, why, lastCost, cause };
-  }
+/** What comes next. Where it is a retry, it has been paid for. */
+function stepAfter<T>({ exchange }: Attempted<T>, sending: Sending<T>, means: Means): Step {
+  const { clock, backoff, budget, breaker } = means;
+  const { patience, began, attempts, tell } = sending;
+  const now = clock.now();
+  sending.drawnMs = backoffMs(backoff, {
+    retry: attempts.length,
+    previousMs: sending.drawnMs,
+    random: clock.random(),
+  });
+  const cost = budget.costAfter(exchange);
+  const step = nextStep({
+    exchange,
+    attempts: attempts.length,
+    elapsedMs: now - began,
+    limits: patience.limits,
+    backoffMs: sending.drawnMs,
+    isCircuitOpen: breaker?.isOpen(now) ?? false,
+    isAffordable: budget.affords(cost),
+  });
+  if (step.kind !== 'retry') return step;
+  budget.take(cost);
+  sending.lastCost = cost;
+  tell?.({ type: 'wait', attempt: attempts.length + 1, waitMs: step.waitMs, because: step.because });
+  return step;
+}
+
+function giveUp<T>({ attempts, lastCost, patience, tell }: Sending<T>, why: GaveUp): Over<T> {
+  tell?.({ type: 'give_up', why, attempts: attempts.length });
+  const cause: unknown = why === 'aborted' ? patience.signal?.reason : undefined;
+  return { attempts, why, lastCost, cause };
 }
 
 /**

@@ -64,7 +64,7 @@ export class PaySam {
      * Pays. The payment in the result has succeeded; or its status is `pending`, and it is on its way through a bank:
      * `operations.wait` tells how it ends.
      */
-    create: async (params: PaymentParams, options: IntentOptions = {}): Promise<Result<Payment>> =>
+    create: (params: PaymentParams, options: IntentOptions = {}): Promise<Result<Payment>> =>
       this.#intend<Payment>({ operation: 'payment', path: '/payments', params }, options),
 
     get: async (id: string, options: CallOptions = {}): Promise<Result<Payment>> =>
