@@ -26,7 +26,7 @@ export interface PaySamOptions {
   readonly attemptsMax?: number | undefined;
   /**
    * How many requests of this object may be under way at once; further calls wait for a turn, within their deadlines.
-   * 64 at 20 ms each are 3,000 payments a second. Fewer, and payments through a slow bank wait for each other; more, and
+   * 16 at 20 ms each are 800 payments a second. Fewer, and payments through a slow bank wait for each other; more, and
    * a thousand calls at once take connections and memory for all of them.
    */
   readonly atOnceMax?: number | undefined;
