@@ -73,6 +73,7 @@ export class Driver {
   /** Begins nothing new. What is under way is brought to its end. */
   stop(): void {
     this.isStopping = true;
+    this.sender.hurry?.();
   }
 
   /** And does not even do that. What is not known by now stays unknown, and the log says so. */

@@ -8,12 +8,16 @@ const attemptTimeoutMs = 15_000;
 /** The first wait after a silence; it doubles to the second, and is drawn between nothing and itself (full jitter). */
 const backoffMs = { first: 20, most: 1_000 };
 
+/** How long is waited at most once the run ends, in milliseconds. */
+const lastWaitMs = 1_000;
+
 /**
  * A caller that does what the answers say, and nothing else: the same request with the same key, to one API and then
  * the next, until an answer says that another try would not help.
  */
 export class FetchSender implements Sender {
   private turn = 0;
+  private readonly ending = new AbortController();
 
   /** @param haste what part of the time that `Retry-After` asks for is waited: 1 is a well-behaved caller */
   constructor(
@@ -31,11 +35,22 @@ export class FetchSender implements Sender {
       if (end.kind === 'silence') silences += 1;
       const waitMs = end.kind === 'silence' ? this.backoff(silences) : whenToComeBack(request, end);
       if (waitMs === null) return end;
-      await sleep(waitMs * (end.kind === 'silence' ? 1 : haste), undefined, { signal }).catch(
-        () => undefined,
-      );
+      await this.rest(waitMs * (end.kind === 'silence' ? 1 : haste), signal);
     }
     return null;
+  }
+
+  /** Those who wait come now, and nobody waits for long any more. */
+  hurry(): void {
+    this.ending.abort();
+  }
+
+  private async rest(ms: number, signal: AbortSignal): Promise<void> {
+    const isEnding = this.ending.signal.aborted;
+    const until = isEnding ? signal : AbortSignal.any([signal, this.ending.signal]);
+    await sleep(isEnding ? Math.min(ms, lastWaitMs) : ms, undefined, { signal: until }).catch(
+      () => undefined,
+    );
   }
 
   private async attempt(request: Request): Promise<Ended> {

@@ -8,10 +8,10 @@ import { victims, type Victim, type World } from './world.js';
 const lookEveryMs = 50;
 
 /**
- * How long somebody who comes back meets every fault of the database, in milliseconds. A start takes less, but for a
- * busy machine: there, the next fault would always be sooner, and nobody would ever be up again to be killed.
+ * How long somebody who comes back meets every fault of the database, in milliseconds: half of a start. Were it more, the
+ * next fault would often be sooner, and the run would be one of starts that fail, with nobody up to be killed.
  */
-const bornWithinMs = 2_500;
+const bornWithinMs = 500;
 
 /** Kills between two lines of progress. */
 const sayEvery = 25;
@@ -157,6 +157,8 @@ class Trouble {
 
   private async raise(victim: Victim): Promise<void> {
     await this.world.kill(victim);
+    // A worker ends by itself where it finds no database.
+    await this.world.untilDatabaseAnswers();
     await this.world.start(victim);
   }
 }

@@ -85,9 +85,6 @@ export const killsPerLightsOut = 20;
 
 const parks = /^wrong_/;
 
-/** How the reasons begin for which these faults allow an operation to be parked. */
-export const mayPark = ["the bank's transfer has another"];
-
 const twoHoursMs = 7_200_000;
 
 /** The same seed, length and number draw the same. What the faults meet there is not in anybody's hand. */

@@ -44,4 +44,6 @@ export interface Sender {
    * @returns the last word, or `null` once `signal` is aborted: then nobody knows
    */
   readonly send: (request: Request, listener: Listener, signal: AbortSignal) => Promise<Ended | null>;
+  /** The run ends: whoever was told to come back in half a minute comes now. */
+  readonly hurry?: () => void;
 }

@@ -35,7 +35,8 @@ export async function strike(world: World, fault: Fault): Promise<void> {
     case 'kill one backend':
       // There may be none at this moment: the server was killed a moment ago.
       await postgres.killOneBackend().catch(() => undefined);
-      await untilAnswering(world);
+      // The postmaster ends all others too, and starts them anew. It takes a fraction of a second.
+      await world.untilDatabaseAnswers();
       return;
     case 'end backends one by one':
       await endBackends(world);
@@ -165,13 +166,4 @@ async function slowFor(line: Slowable, { forMs, how }: { forMs: number; how: Slo
   line.slowDown(how);
   await sleep(forMs);
   line.slowDown(fast);
-}
-
-/** The postmaster ends all other backends too, and starts them anew. It takes a fraction of a second. */
-async function untilAnswering({ postgres }: World): Promise<void> {
-  for (let tries = 0; tries < 400; tries += 1) {
-    const rows = await postgres.sql('SELECT').catch(() => []);
-    if (rows.length > 0) return;
-    await sleep(25);
-  }
 }

@@ -7,6 +7,7 @@ export class Toll {
   stalls = 0;
   reapersKilled = 0;
   backendsEnded = 0;
+  failedStarts = 0;
   readonly atBank: Record<string, number> = {};
 
   /** Asks the bank what it did wrong since it was started: it forgets that when it is killed. */

@@ -13,7 +13,8 @@ export function countWhatStruck(world: World): Counts {
   const counts = new Map<string, number>();
   const add = (what: string, struck: Counts) => {
     for (const [kind, times] of Object.entries(struck)) {
-      const isLate = kind === 'slow' || kind === 'delay';
+      // An answer that the bank delays is a fault of its own.
+      const isLate = what !== 'bank' && (kind === 'slow' || kind === 'delay');
       const name = isLate ? `seen: pieces that came late, ${what}` : `${what}: ${kind}`;
       counts.set(name, (counts.get(name) ?? 0) + times);
     }
@@ -29,6 +30,7 @@ export function countWhatStruck(world: World): Counts {
     'reaper killed in its batch': toll.reapersKilled,
     'backend ended': toll.backendsEnded,
     'seen: processes that stalled': toll.stalls,
+    'seen: starts that failed': toll.failedStarts,
   };
 }
 

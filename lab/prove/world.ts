@@ -149,9 +149,20 @@ export class World {
         await this.startOnce(victim, faultPoint, special);
         return;
       } catch (error) {
+        this.noteFailedStart(victim, error);
         if (Date.now() > until) throw error;
+        await this.untilDatabaseAnswers();
         await sleep(100);
       }
+    }
+  }
+
+  /** What is started before that would only fail, and most of what a run costs are starts. Ten seconds at most. */
+  async untilDatabaseAnswers(): Promise<void> {
+    for (let tries = 0; tries < 400; tries += 1) {
+      const rows = await this.postgres.sql('SELECT').catch(() => []);
+      if (rows.length > 0) return;
+      await sleep(25);
     }
   }
 
@@ -211,8 +222,6 @@ export class World {
       ...this.bank.env,
       BANK_URL: this.bankLink.url,
       ...this.env,
-      // What one start has compiled, the next need not: hundreds of them are most of a run's work.
-      NODE_COMPILE_CACHE: join(this.folder, 'compiled'),
       ...special.env,
     };
     const options = { ...special, databaseUrl, env, ...(faultPoint !== undefined && { faultPoint }) };
@@ -223,6 +232,13 @@ export class World {
     const api = await startApi(options);
     this.doors[victim].pointTo(api.port);
     this.watch(victim, api, special);
+  }
+
+  /** In the log of whoever did not start: a start that fails is part of what the run did. */
+  private noteFailedStart(victim: Victim, error: unknown): void {
+    this.toll.failedStarts += 1;
+    const at = new Date().toISOString();
+    appendFileSync(join(this.folder, `${victim}.log`), `${at} not started: ${(error as Error).message}\n`);
   }
 
   /** Notes the fault point that it met, if it met one. */

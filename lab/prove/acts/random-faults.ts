@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startWorker } from '../../../test/support/api-process.js';
 import type { Act, ActResult, Stage } from '../act.js';
 import { readBank } from '../bank-witness.js';
 import { checkEverything } from '../checkers/every-checker.js';
@@ -11,7 +12,7 @@ import { monotonicMs, readDriverLogs } from '../driver-log.js';
 import { goWrong, type GoneWrong } from '../go-wrong.js';
 import { startLoad } from '../load.js';
 import { Random } from '../random.js';
-import { drawSchedule, drawSoak, killsPerLightsOut, mayPark } from '../schedule.js';
+import { drawSchedule, drawSoak, killsPerLightsOut } from '../schedule.js';
 import { checkMemorySlope, checkTableIsFlat, type Point } from '../slopes.js';
 import { MoneyWatch } from '../watch-money.js';
 import { findLeaks, ResourceWatch } from '../watch-resources.js';
@@ -101,7 +102,7 @@ async function perform(stage: Stage): Promise<ActResult> {
     await world.heal(shuffled(Random.of(seed, 'healing'), victims));
     const healedAt = await timeOf(world);
     await sleep(runMs * share.liveness);
-    await driver.drain(drainWithinMs);
+    await Promise.all([driver.drain(drainWithinMs), untilQuiet(world).then(() => unpark(world))]);
     await untilQuiet(world);
 
     say('judgement');
@@ -112,7 +113,7 @@ async function perform(stage: Stage): Promise<ActResult> {
       bank: await readBank(world.bankAddress),
       database: await readDatabase(world.postgres.url),
       run: {
-        progress: { healedAt, endWithinMs, mayPark },
+        progress: { healedAt, endWithinMs, mayPark: [] },
         money: await money.stop(),
         resources: {
           samples,
@@ -188,6 +189,16 @@ async function untilQuiet({ postgres }: World): Promise<void> {
     if (unfinished.length === 0) return;
     await sleep(100);
   }
+}
+
+/**
+ * As an operator would, once the bank no longer contradicts itself: `npm run recover -- --unpark all`. From then on
+ * nothing may stay parked, and callers who wait for it come to their end like all others.
+ */
+async function unpark({ postgres }: World): Promise<void> {
+  const command = startWorker({ args: ['--unpark', 'all'], databaseUrl: postgres.url });
+  const { code } = await command.exited;
+  if (code !== 0) throw new Error(`--unpark all ended with ${String(code)}:\n${command.stderr()}`);
 }
 
 async function countFinishedKeys({ postgres }: World, rows: Point[], forMs: number): Promise<void> {
