@@ -1,14 +1,16 @@
 import type { Violation } from './violation.js';
 
 /**
- * One part of a proof: a kind of fault, struck on purpose so many times, and judged. Acts run one after the other, each
- * in a world of its own, so that what one of them found can be repeated alone.
+ * One part of a proof: a kind of fault, struck on purpose so many times, and judged. Each act runs in a world of its own,
+ * so that what one of them found can be repeated alone.
  */
 export interface Act {
   /** As `--act` takes it. */
   readonly name: string;
   /** What it does, in half a sentence. */
   readonly about: string;
+  /** Most of its time somebody waits in it, so that another act can have the machine meanwhile. */
+  readonly waits?: true;
   perform(stage: Stage): Promise<ActResult>;
 }
 

@@ -10,16 +10,19 @@ import { races } from './acts/races.js';
 import { randomFaults } from './acts/random-faults.js';
 import { rollingRestarts } from './acts/rolling-restarts.js';
 
-/** In the order in which they are performed: what is directed first, the sum of it last. */
+/**
+ * In the order in which they are told, and in which each kind of them is performed: what is timed to the second while the
+ * other lane mostly waits, and the sum of it last.
+ */
 export const acts: readonly Act[] = [
-  killPoints,
-  bankMatrix,
-  bankOutage,
   postgresKills,
-  lostCommits,
   databaseTroubles,
   races,
-  rollingRestarts,
-  herd,
+  killPoints,
   randomFaults,
+  bankMatrix,
+  bankOutage,
+  herd,
+  rollingRestarts,
+  lostCommits,
 ];

@@ -54,7 +54,10 @@ export function readOptions(args: readonly string[], acts: readonly Act[]): Opti
 }
 
 /** What repeats one act of a run. */
-export function commandFor(act: Act, { minutes, scale, seed }: Options): string {
+export function commandFor(
+  act: Act,
+  { minutes, scale, seed }: Pick<Options, 'minutes' | 'scale' | 'seed'>,
+): string {
   const more = [
     ...(scale === 'gate' ? [] : ['--scale', scale]),
     ...(minutes === undefined ? [] : ['--minutes', String(minutes)]),

@@ -1,20 +1,23 @@
 import { isatty } from 'node:tty';
 import { colours, say } from '../../start/screen.js';
 
-const isTerminal = isatty(process.stdout.fd);
-
 /**
- * Where an act has got to: on a terminal one line that is rewritten every second, in a pipe a plain line whenever
- * something new begins.
+ * Where an act has got to: on a terminal one line that is rewritten every second; in a pipe, or where others speak as
+ * well, a plain line whenever something new begins.
  */
 export class Progress {
   readonly said: string[] = [];
   private readonly began = performance.now();
   private readonly ticking: NodeJS.Timeout | undefined;
+  private readonly isRewritten: boolean;
   private latest = '';
 
-  constructor(private readonly name: string) {
-    if (!isTerminal) return;
+  constructor(
+    private readonly name: string,
+    isAlone: boolean,
+  ) {
+    this.isRewritten = isAlone && isatty(process.stdout.fd);
+    if (!this.isRewritten) return;
     this.ticking = setInterval(() => {
       this.rewrite();
     }, 1_000);
@@ -24,7 +27,7 @@ export class Progress {
   readonly say = (line: string): void => {
     this.latest = line;
     this.said.push(`${this.seconds} s  ${line}`);
-    if (isTerminal) this.rewrite();
+    if (this.isRewritten) this.rewrite();
     else say(`  ${this.name}  ${this.seconds} s  ${line}`);
   };
 
@@ -32,7 +35,7 @@ export class Progress {
   end(isWell: boolean, line: string): void {
     clearInterval(this.ticking);
     const mark = isWell ? colours.green('✓') : colours.red('✗');
-    if (isTerminal) process.stdout.write(clearLine);
+    if (this.isRewritten) process.stdout.write(clearLine);
     say(`${mark} ${this.name}  ${colours.dim(`${this.seconds} s`)}  ${line}`);
   }
 

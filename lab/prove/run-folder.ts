@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { childrenOf } from '../../test/support/killable-postgres.js';
 
-/** How long the servers may take to be gone, in milliseconds. Everybody else is killed. */
-const patienceMs = 5_000;
+/** How long the servers, or the acts with theirs, may take to be gone, in milliseconds. Everybody else is killed. */
+const patienceMs = { SIGKILL: 5_000, SIGTERM: 10_000 };
 
 /**
  * Where a run keeps everything: clusters, the bank's books, logs. Whatever is started below finds it as the place for
@@ -32,16 +32,18 @@ export function tidy(folder: string, keep: readonly string[]): void {
 /**
  * Ends every process that was started from here, by its id, frozen ones too, and returns when none is left. Nothing
  * else happens in this process meanwhile: an act that is under way starts nobody anew.
+ *
+ * @param signal SIGTERM for those who have children of their own to end
  */
-export function endChildren(): void {
+export function endChildren(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): void {
   const children = childrenOf(process.pid);
   for (const pid of children) {
     // A server whose backends are to end with it is not killed: they would live on for a while.
     const isServer = nameOf(pid) === 'postgres';
     if (isServer) trySignal(pid, 'SIGCONT');
-    trySignal(pid, isServer ? 'SIGQUIT' : 'SIGKILL');
+    trySignal(pid, isServer ? 'SIGQUIT' : signal);
   }
-  const until = Date.now() + patienceMs;
+  const until = Date.now() + patienceMs[signal];
   while (children.some(isAlive) && Date.now() < until)
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
   for (const pid of children.filter(isAlive)) trySignal(pid, 'SIGKILL');

@@ -35,6 +35,7 @@ const apis = 2;
 export const bankOutage: Act = {
   name: 'bank-outage',
   about: 'the bank is away while payments come in, and the backlog drains',
+  waits: true,
   perform,
 };
 

@@ -16,6 +16,7 @@ const patient = { BANK_REQUEST_TIMEOUT_MS: '2000', BANK_TIMEOUT_MS: '2000', LEAS
 export const herd: Act = {
   name: 'herd',
   about: 'callers who lose answers, give up, die, and come back all at once',
+  waits: true,
   perform: stage =>
     Scene.play(stage, patient, async scene => {
       const parts: Part[] = [];

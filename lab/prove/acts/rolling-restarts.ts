@@ -41,6 +41,7 @@ const settings = {
 export const rollingRestarts: Act = {
   name: 'rolling-restarts',
   about: 'SIGTERM to one API after the other under steady load, through the published client',
+  waits: true,
   perform: stage => Scene.play(stage, settings, scene => run(scene, stage)),
 };
 

@@ -1,4 +1,5 @@
 import type { ActResult } from '../act.js';
+import { acts } from '../acts.js';
 import { countFaults, countOf, faultsIn } from '../what-is-a-fault.js';
 import { boundOf, number, seconds, worstOf, type Proof } from '../proof.js';
 import type { CatalogueRow, Proof as ProvedBy } from '../catalogue/row.js';
@@ -62,9 +63,12 @@ export function toPage(evidence: Evidence): string {
   ].join('\n');
 }
 
-function commandOf({ minutes, scale, seed }: Proof): string {
+function commandOf({ failures, minutes, results, scale, seed }: Proof): string {
   const length = minutes === null ? '' : ` --minutes ${minutes}`;
-  return `npm run prove -- --scale ${scale} --seed ${seed}${length} --markdown docs/evidence.md`;
+  const performed = [...results.map(({ name }) => name), ...failures.map(({ act }) => act)];
+  const isWhole = performed.length >= acts.length;
+  const named = isWhole ? '' : performed.map(name => ` --act ${name.replaceAll(' ', '-')}`).join('');
+  return `npm run prove -- --scale ${scale} --seed ${seed}${length}${named} --markdown docs/evidence.md`;
 }
 
 /** Kinds of things only: nobody needs the name of a machine. */

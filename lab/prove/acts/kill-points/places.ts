@@ -59,7 +59,10 @@ const faults: Readonly<Record<string, string>> = {
   ...{ K5: 'F06', K6: 'F07', K7: 'F08', K8: 'F09', K9: 'F10' },
 };
 
-/** In the order of a payment's life. Twenty of each fault point; of what has several sides, twenty of all together. */
+/**
+ * In the order of a payment's life. Twenty of each fault point, by both holders together; of what has several sides, twenty
+ * of all of them together.
+ */
 export const places: readonly Place[] = [
   ...lines({ stage: 'started', wishes: ['paid', 'ledger'], holders: requests }, [
     ['K0', at('boarding'), null, 20],
@@ -76,33 +79,33 @@ export const places: readonly Place[] = [
     ['K8 ledger', at('committed'), 'finished', 4],
   ]),
   ...lines({ stage: reserved, wishes: ['paid'], holders: both }, [
-    ['K2p', at('call_begins'), reserved, 20],
-    ['K3p', bank('before'), reserved, 20],
+    ['K2p', at('call_begins'), reserved, 12],
+    ['K3p', bank('before'), reserved, 12],
   ]),
   ...lines({ stage: reserved, wishes: ['paid'], holders: both, isCharged: true }, [
-    ['K4p', bank('after'), reserved, 14],
-    ['K5p', at('call_ended'), reserved, 14],
-    ['K6 T2', at('outcomes_recorded'), reserved, 14],
+    ['K4p', bank('after'), reserved, 8],
+    ['K5p', at('call_ended'), reserved, 8],
+    ['K6 T2', at('outcomes_recorded'), reserved, 8],
     ['K7 T2 before', commit('before'), reserved, 3],
     ['K7 T2 after', commit('after'), sent, 3],
   ]),
   ...lines({ stage: reserved, wishes: ['declined'], holders: both }, [
-    ['K4p declined', bank('after'), reserved, 6],
-    ['K5p declined', at('call_ended'), reserved, 6],
-    ['K6 T2 declined', at('outcomes_recorded'), reserved, 6],
+    ['K4p declined', bank('after'), reserved, 4],
+    ['K5p declined', at('call_ended'), reserved, 4],
+    ['K6 T2 declined', at('outcomes_recorded'), reserved, 4],
     ['K7 T2 declined before', commit('before'), reserved, 2],
     ['K7 T2 declined after', commit('after'), 'finished', 2],
     ['K8 declined', at('committed'), 'finished', 4],
   ]),
   ...lines({ stage: sent, wishes: ['paid'], holders: both, isCharged: true }, [
-    ['K2q', at('call_begins'), sent, 20],
-    ['K3q', bank('before'), sent, 20],
-    ['K4q', bank('after'), sent, 20],
-    ['K5q', at('call_ended'), sent, 20],
-    ['K6 T3', at('outcomes_recorded'), sent, 20],
-    ['K7 T3 before', commit('before'), sent, 5],
-    ['K7 T3 after', commit('after'), 'finished', 5],
-    ['K8', at('committed'), 'finished', 16],
+    ['K2q', at('call_begins'), sent, 12],
+    ['K3q', bank('before'), sent, 12],
+    ['K4q', bank('after'), sent, 12],
+    ['K5q', at('call_ended'), sent, 12],
+    ['K6 T3', at('outcomes_recorded'), sent, 12],
+    ['K7 T3 before', commit('before'), sent, 3],
+    ['K7 T3 after', commit('after'), 'finished', 3],
+    ['K8', at('committed'), 'finished', 9],
   ]),
   ...lines({ stage: sent, wishes: ['paid'], holders: requests, isCharged: true }, [
     ['K9 1 byte', answer(() => 1), 'finished', 7],
