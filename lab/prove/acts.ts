@@ -19,10 +19,10 @@ export const acts: readonly Act[] = [
   databaseTroubles,
   races,
   killPoints,
+  lostCommits,
   randomFaults,
   bankMatrix,
   bankOutage,
   herd,
   rollingRestarts,
-  lostCommits,
 ];

@@ -4,15 +4,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../start/ports.js';
 import { createDatabase, type Database } from '../support/database.js';
 import { countRows } from '../support/invariants.js';
+import { PostgresProxy } from '../support/postgres-proxy.js';
 
 /** Better no API than one that takes payments on and cannot end them. */
 describe('a start that cannot be', () => {
   let database: Database;
+  const proxies: PostgresProxy[] = [];
 
   beforeEach(async () => {
     database = await createDatabase();
   });
-  afterEach(() => database.drop());
+  afterEach(async () => {
+    for (const proxy of proxies.splice(0)) proxy.stop();
+    await database.drop();
+  });
 
   it.each<[string, (url: URL) => Promise<object> | object, RegExp]>([
     [
@@ -24,6 +29,11 @@ describe('a start that cannot be', () => {
       'a missing table',
       () => database.sql('DROP TABLE bank_bookings').then(() => ({})),
       /relation "bank_bookings" does not exist.*restore the database/,
+    ],
+    [
+      'a database that takes connections and says nothing',
+      () => fallenSilent(),
+      /^Pay Sam could not start\. .*timeout/,
     ],
     ['a role without rights', () => withoutRights(), /permission denied for table .*grant_rights_of_the_api/],
     [
@@ -62,6 +72,14 @@ describe('a start that cannot be', () => {
     expect(stderr).not.toContain('wrong-secret');
     expect(await countRows(database.sql).catch(() => 'cannot be counted')).toEqual(rows);
   });
+
+  /** Nobody is told, as behind a firewall that drops what it does not like: only time-outs end the waiting. */
+  async function fallenSilent() {
+    const proxy = await PostgresProxy.start(database.url);
+    proxies.push(proxy);
+    proxy.goSilent();
+    return { DATABASE_URL: proxy.url, CONNECT_TIMEOUT_MS: '500' };
+  }
 
   async function withoutRights() {
     const role = `nobody_${database.name}`;

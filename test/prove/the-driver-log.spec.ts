@@ -249,6 +249,23 @@ describe('the plain sender', () => {
     expect(seen).toEqual([0, 1, 2, 3, 4, 5].map(number => `begins after ${number}`));
   });
 
+  it('comes at once when the run ends, although it was told to come back in half a minute', async () => {
+    answers = [
+      response => response.writeHead(202, { 'retry-after': '30' }).end('{}'),
+      response => response.writeHead(202, { 'retry-after': '30' }).end('{}'),
+      response => response.writeHead(200).end('{}'),
+    ];
+    const sender = new FetchSender([url()], new Random(1));
+    const listener = {
+      begins: () => 'd:1',
+      ends: () => {
+        sender.hurry();
+      },
+    };
+    expect(await sender.send(request, listener, AbortSignal.timeout(10_000))).toMatchObject({ status: 200 });
+    expect(keys.length).toBe(3);
+  });
+
   it('knows a refused connection from a silence, and turns to the next API', async () => {
     answers = [response => response.writeHead(200).end('{}')];
     const { ends } = await send([url(), `http://127.0.0.1:${await freePort()}`]);

@@ -50,7 +50,6 @@ const env = { LEASE_MS: '10000', BANK_TIMEOUT_MS: '5000', BANK_REQUEST_TIMEOUT_M
 export const lostCommits: Act = {
   name: 'lost-commits',
   about: 'COMMIT is lost, on its way there or back',
-  waits: true,
   perform,
 };
 

@@ -31,9 +31,14 @@ export class HealthWatch {
     const { signal } = this.stopping;
     while (!signal.aborted) {
       for (const path of ['/health/ready', '/health/live']) {
+        const began = performance.now();
         const status = await ask(url + path);
         this.looks += 1;
-        if (status !== 200) this.found.add('an API is ready and alive without the bank', path, { status });
+        const tookMs = Math.round(performance.now() - began);
+        const at = new Date().toISOString();
+        if (status !== 200) {
+          this.found.add('an API is ready and alive without the bank', path, { at, status, tookMs });
+        }
       }
       await sleep(everyMs, undefined, { signal }).catch(() => undefined);
     }
