@@ -11,16 +11,16 @@ import { randomFaults } from './acts/random-faults.js';
 import { rollingRestarts } from './acts/rolling-restarts.js';
 
 /**
- * In the order in which they are told, and in which each kind of them is performed: what is timed to the second while the
- * other lane mostly waits, and the sum of it last.
+ * In the order in which they are told, and in which each kind of them is performed: what has to meet a process at exactly
+ * one place while the other lane mostly waits, and the sum of it last.
  */
 export const acts: readonly Act[] = [
+  killPoints,
   postgresKills,
   databaseTroubles,
   races,
-  killPoints,
-  lostCommits,
   randomFaults,
+  lostCommits,
   bankMatrix,
   bankOutage,
   herd,

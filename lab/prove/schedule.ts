@@ -55,21 +55,21 @@ const faultPointsOfWorker = [
  * decline of what it has charged, a transfer that never settles: of those no caller can make one charge, or an end.
  */
 export const bankFaults: readonly BankFault[] = [
-  { kind: 'timeout_before', times: 3 },
-  { kind: 'timeout_after', times: 3 },
-  { kind: 'error_before', times: 5, status: 503 },
-  { kind: 'error_after', times: 5, status: 500 },
-  { kind: 'slow', times: 5, delay_ms: 300 },
-  { kind: 'drip', times: 2, delay_ms: 20 },
-  { kind: 'reset_in_answer', times: 4 },
-  { kind: 'html', times: 2 },
-  { kind: 'empty', times: 2 },
-  { kind: 'broken_json', times: 2 },
-  { kind: 'huge', times: 1 },
-  { kind: 'redirect', times: 2, location: 'http://127.0.0.1:9/' },
+  { kind: 'timeout_before', times: 6 },
+  { kind: 'timeout_after', times: 6 },
+  { kind: 'error_before', times: 20, status: 503 },
+  { kind: 'error_after', times: 20, status: 500 },
+  { kind: 'slow', times: 20, delay_ms: 300 },
+  { kind: 'drip', times: 4, delay_ms: 20 },
+  { kind: 'reset_in_answer', times: 20 },
+  { kind: 'html', times: 12 },
+  { kind: 'empty', times: 12 },
+  { kind: 'broken_json', times: 12 },
+  { kind: 'huge', times: 4 },
+  { kind: 'redirect', times: 12, location: 'http://127.0.0.1:9/' },
   { kind: 'rate_limited', times: 3, retry_after: '1' },
-  { kind: 'in_progress', times: 3 },
-  { kind: 'not_found', times: 2 },
+  { kind: 'in_progress', times: 12 },
+  { kind: 'not_found', times: 4 },
   { kind: 'decline', times: 2 },
   { kind: 'returned', times: 2 },
   { kind: 'wrong_amount', times: 1 },
@@ -118,7 +118,7 @@ function drawKills(random: Random, lengthMs: number, kills: number): Scheduled[]
   for (let nth = 0; nth < kills; nth += 1) {
     const victim = nth % 2 === 0 ? 'api-1' : 'api-2';
     const atMs = (nth + random.next()) * everyMs;
-    const restMs = random.between(10, 500);
+    const restMs = random.between(10, 300);
     const what = extra.draw();
     if (what === 'lights out') {
       scheduled.push({

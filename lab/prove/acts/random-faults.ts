@@ -44,7 +44,7 @@ const scales = {
 const share = { warmUp: 0.04, liveness: 0.04 };
 
 /** Enough that batches are larger than one, while two cores still have time for everybody else. */
-const load = { atOnce: 48, thinkMs: 20 };
+const load = { atOnce: 32, thinkMs: 20 };
 
 /** Four connections of its pool, and room for those that were cut off and are not yet forgotten by the server. */
 const bounds = { connections: 12, rssBytes: 512 * 2 ** 20, sockets: 600 };

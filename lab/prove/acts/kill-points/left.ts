@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { RecoveryPoint } from '../../database-witness.js';
 import { Missed, type Crash } from './crash.js';
@@ -23,6 +24,7 @@ interface Change extends Record<string, unknown> {
 export async function lookAtWhatIsLeft(client: Client, crash: Crash, tally: Tally): Promise<Left> {
   const { kill, payments, struck, victim } = crash;
   const { leaves, id } = kill.place;
+  await untilItsConnectionsAreGone(client, victim);
   const changes = await changesBy(client, victim, payments);
   // What a completer had not taken up yet is as its first holder gave it up.
   const before = kill.holder === 'completer' ? 'funds_reserved' : null;
@@ -50,6 +52,19 @@ export async function lookAtWhatIsLeft(client: Client, crash: Crash, tally: Tall
     });
   }
   return left;
+}
+
+/** How long the server may take to notice that somebody has died, in milliseconds. */
+const noticedWithinMs = 5_000;
+
+/** What it had sent before it died may be carried out after it: until then nobody knows what it has left. */
+async function untilItsConnectionsAreGone(client: Client, victim: string): Promise<void> {
+  const until = performance.now() + noticedWithinMs;
+  while (performance.now() < until) {
+    const { rows } = await client.query('SELECT FROM pg_stat_activity WHERE application_name = $1', [victim]);
+    if (rows.length === 0) return;
+    await sleep(5);
+  }
 }
 
 /** No row of any kind: no claim, also none that was taken back later, and nothing that was done under it. */
