@@ -25,13 +25,13 @@ export type Proof =
 /** The acts of `npm run prove`, by name. */
 export const actNames: readonly string[] = [
   'kill points',
-  'bank matrix',
-  'bank outage',
   'postgres kills',
-  'lost commits',
   'database troubles',
   'races',
-  'rolling restarts',
-  'herd',
   'random faults',
+  'lost commits',
+  'bank matrix',
+  'bank outage',
+  'herd',
+  'rolling restarts',
 ];
