@@ -90,8 +90,8 @@ async function lookForNothing(
  * Whoever calls from `stage` has written that point down first. Should a mistake of ours let it call without, the kills at
  * that call's own events, which are never excused, would show it.
  */
-function isBefore(stage: Crash['kill']['place']['stage'], changes: readonly Change[]): boolean {
-  return stage === 'transfer_sent' && changes.every(({ point }) => point !== stage);
+function isBefore(stage: RecoveryPoint, changes: readonly Change[]): boolean {
+  return changes.every(({ point }) => point !== stage);
 }
 
 /** It wrote to its key and came no further: that is how a holder gives it back. */
