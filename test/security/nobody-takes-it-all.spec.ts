@@ -193,6 +193,7 @@ describe('nobody takes it all', () => {
       refused = await list(api, scene.alice);
     }
     const payment = await scene.pay(api, 'while-late', ledger);
+    const ready = await call(`${api.url}/health/ready`);
     const live = await call(`${api.url}/health/live`);
     const metrics = await call(`${api.url}/metrics`);
     clearInterval(late);
@@ -201,6 +202,8 @@ describe('nobody takes it all', () => {
     expect(refused?.headers.get('should-retry')).toBe('true');
     expect([payment.status, payment.json?.['code']]).toEqual([503, 'overloaded']);
     expect(await countRows(scene.sql)).toEqual(before);
+    // Whoever sends it callers sends them elsewhere (F14).
+    expect([ready.status, ready.json?.['code']]).toEqual([503, 'overloaded']);
     // Whoever would restart it, or look at its figures, is answered.
     expect([live.status, metrics.status]).toEqual([200, 200]);
 
@@ -210,6 +213,7 @@ describe('nobody takes it all', () => {
       answer = await list(api, scene.alice);
     }
     expect(answer.status).toBe(200);
+    expect((await call(`${api.url}/health/ready`)).status).toBe(200);
     expect((await scene.pay(api, 'while-late', ledger)).status).toBe(200);
   });
 });
