@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { fingerprint, membersThatDiffer } from './fingerprint.js';
-import type { Params } from './operation.js';
+import { fingerprint, keyOf, keyToRemember, mayBeFingerprint, membersThatDiffer } from './fingerprint.js';
+import type { Claim, Params } from './operation.js';
 
 const value = fc.oneof(fc.string({ unit: 'binary' }), fc.maxSafeInteger(), fc.constant(null));
 const params: fc.Arbitrary<Params> = fc.dictionary(fc.string(), value, { maxKeys: 6 });
@@ -156,5 +156,21 @@ describe('the members that differ', () => {
         for (const name of membersThatDiffer(first, second)) expect(names).toContain(name);
       }),
     );
+  });
+});
+
+describe('a fingerprint as a key', () => {
+  it('is told from other keys by how it begins', () => {
+    const key = keyOf(Buffer.from([255, 254, 253]));
+    expect(key).toBe('fp___79');
+    expect(mayBeFingerprint(key)).toBe(true);
+    expect(mayBeFingerprint('key-fp_')).toBe(false);
+  });
+
+  it('is remembered with the time at which its window opened; a caller’s own key as it is', () => {
+    const claim = (windowMs: number | null) =>
+      ({ attempt: { key: 'k', windowMs }, at: new Date(1_700_000_000_123) }) as Claim;
+    expect(keyToRemember(claim(60_000))).toBe('k_1700000000123');
+    expect(keyToRemember(claim(null))).toBe('k');
   });
 });

@@ -59,6 +59,7 @@ describe('the idempotency key', () => {
     for (const value of ['', ' ', '\t', '""', 'k'.repeat(256), quoted('k'.repeat(256))]) {
       expect(() => read(value)).toThrow(InvalidKey);
     }
+    expect(() => read('')).toThrow('It is empty.');
   });
 
   it('is refused, and never repaired, when anything in it is no visible ASCII, or a comma', () => {

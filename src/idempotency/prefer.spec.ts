@@ -28,6 +28,7 @@ describe('how long a caller would wait', () => {
     'wait=soon',
     'wait=1e3',
     'awaits=3',
+    'await=3',
     '=',
     ';wait=1',
   ])('%s says nothing, and is no mistake', header => {

@@ -64,7 +64,7 @@ export class Reconciler implements Worker<Reconciled> {
     let [since, longest, copied] = [last, 1, 0];
     for (;;) {
       const { bookings, next } = await this.bank.statement(since, signal);
-      if (bookings.length > 0) copied += await this.keep(bookings);
+      copied += await this.keep(bookings);
       if (bookings.length < longest) return copied;
       [since, longest] = [next, bookings.length];
     }

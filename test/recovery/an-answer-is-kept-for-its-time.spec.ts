@@ -149,6 +149,7 @@ describe('a stored answer is kept for its time, and an unfinished key for ever',
       await until(() => seen.length > 0);
       proxy.stop();
       await until(() => seen.some(({ error }) => error !== undefined));
+      expect(seen.find(({ error }) => error !== undefined)?.error).not.toBeInstanceOf(Bug);
       await plantExpired(1);
       await proxy.heal();
       await until(() => seen.some(({ reaped }) => reaped === 1));

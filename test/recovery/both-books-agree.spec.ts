@@ -271,6 +271,14 @@ describe('our books and the bank’s agree, or somebody is told', () => {
     }
   });
 
+  it('compares nothing once it is told to stop: what it has copied it keeps', async () => {
+    const stopping = new AbortController();
+    bank.book({ reference: 'stranger' });
+    bank.meanwhile = () => Promise.resolve(stopping.abort());
+    await expect(reconciler.runOnce(stopping.signal)).rejects.toThrow(/aborted/);
+    expect(await copy()).toHaveLength(1);
+  });
+
   it('keeps on while the bank is away, tells of it, and stops at once when it is told to', async () => {
     const seen: { copied?: number; error?: unknown }[] = [];
     const listener = (event: unknown) => seen.push(event as { copied?: number; error?: unknown });
