@@ -10,6 +10,4 @@ export default {
   testMatch: specs.map(spec => `<rootDir>/${spec}*.spec.ts`),
   testRunner: '<rootDir>/lab/mutations/jest-circus-until-one-fails.js',
   testSequencer: '<rootDir>/lab/mutations/in-order.sequencer.js',
-  // A mutant that waits for what never comes is not to hold up all others.
-  testTimeout: 8_000,
 };
