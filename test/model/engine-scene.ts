@@ -104,7 +104,7 @@ export interface Script {
   readonly record?: (claim: Claim, result: unknown) => Decision;
   readonly cancel?: ((claim: Claim) => Decision) | null;
   readonly reachesOut?: boolean;
-  readonly interim?: string | null;
+  readonly interim?: () => Promise<string | null>;
 }
 
 export const paid = { status: 200, body: '{"paid":true}' } as const;
@@ -180,8 +180,7 @@ export class EngineScene {
         constraint: `${name}s_remember_their_key`,
         recall: (_, owners) =>
           Promise.resolve(owners.map(({ key }) => this.remembered.get(`${name} ${key}`))),
-        interim: () =>
-          Promise.resolve(script.interim === undefined ? '{"status":"pending"}' : script.interim),
+        interim: () => script.interim?.() ?? Promise.resolve('{"status":"pending"}'),
       },
     };
   }
