@@ -5,17 +5,15 @@ export interface Part {
   /**
    * The specs that a mutant meets, quickest first, until one of them fails, as the beginnings of their paths. They run
    * the code in their own process: those that start the service as one of its own run what was built, and that has no
-   * mutants. The model runs the engine as it is over a store in memory, in no time; most decisions are judged there.
+   * mutants.
    */
   readonly specs: readonly string[];
   /**
-   * Whether mutants are made of what is computed once, while files are loaded, too: columns, patterns, bounds. Each
-   * meets all tests, which only quick specs can afford.
+   * Whether what is computed once, while files are loaded, is mutated too: columns, patterns, bounds. Each of those
+   * meets all tests, which only few and quick specs can afford.
    */
   readonly withStatic: boolean;
 }
-
-const model = 'test/model/random-schedules';
 
 export const parts: readonly Part[] = [
   {
@@ -24,7 +22,7 @@ export const parts: readonly Part[] = [
     specs: [
       'src/ledger/',
       'src/payments/take-payment',
-      model,
+      'test/model/random-schedules',
       'test/promises/the-books-hold',
       'test/promises/refunds-never-exceed',
       'test/contract/resources',
@@ -43,10 +41,11 @@ export const parts: readonly Part[] = [
     ],
     withStatic: true,
   },
-  // Rules: they decide, and reach for nothing.
+  // Rules: they decide, and reach for nothing but what they are given.
   {
     folder: 'idempotency',
     files: [
+      'drive',
       'events',
       'fingerprint',
       'finished-answers',
@@ -59,50 +58,33 @@ export const parts: readonly Part[] = [
     specs: ['src/idempotency/'],
     withStatic: true,
   },
-  // One transaction.
+  // Transactions, and whoever waits for them: over the model's database, in milliseconds.
   {
     folder: 'idempotency',
     files: [
       'atomic-phase',
+      'cancel',
       'claim',
       'duplicates',
       'group-commit',
-      'idempotency.interceptor',
       'look-up',
       'recall',
+      'run-operation',
       'take-over',
     ],
     specs: [
       'src/idempotency/',
-      model,
-      'test/promises/an-old-epoch',
-      'test/promises/a-claim-never-stands-alone',
-      'test/promises/a-running-payment',
-      'test/promises/a-key-belongs',
-      'test/promises/a-repeat-gets',
-      'test/promises/a-key-is-remembered',
-      'test/promises/a-refused-request',
-      'test/promises/a-repeated-transaction',
-      'test/promises/one-bad-payment',
+      'test/model/a-request-ends',
+      'test/model/a-key-is-closed',
+      'test/model/an-operation-goes-on',
     ],
     withStatic: false,
   },
-  // From one transaction to the next, and whoever waits meanwhile.
+  // The edge, over HTTP and PostgreSQL.
   {
     folder: 'idempotency',
-    files: ['cancel', 'drive', 'operations.controller', 'run-operation'],
-    specs: [
-      'src/idempotency/',
-      model,
-      'test/promises/an-old-epoch',
-      'test/promises/a-running-payment',
-      'test/contract/repeats',
-      'test/promises/a-repeat-gets',
-      'test/promises/an-abandoned-payment',
-      'test/contract/operations',
-      'test/promises/a-caller-need-not-wait',
-      'test/promises/a-cancelled-key',
-    ],
+    files: ['idempotency.interceptor', 'operations.controller'],
+    specs: ['test/contract/calling', 'test/contract/operations'],
     withStatic: false,
   },
 ];

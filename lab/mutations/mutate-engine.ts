@@ -14,7 +14,7 @@ import { goal, record, scoresOf, type Report, type Score } from './engine-scores
 const config = 'lab/mutations/engine.stryker.config.json';
 const reportFile = 'reports/engine-mutants.json';
 
-/** Schedules of the model for each mutant: a second of them. What survives those meets PostgreSQL. */
+/** Schedules of the model for each mutant: half a second of them. What survives those meets PostgreSQL. */
 const schedules = '300';
 
 const [folder, file] = process.argv.slice(2);

@@ -12,7 +12,7 @@ import type {
 import { Engine } from '../../src/idempotency/run-operation.js';
 import { Settings } from '../../src/settings.js';
 import { dataSourceOver } from './data-source.js';
-import { execute, type Reply, type Row, type Sent, type Store } from './store.js';
+import { dropConnections, execute, type Reply, type Row, type Sent, type Store } from './store.js';
 
 export const customerId = '00000000-0000-4000-8000-00000000a11c';
 export const owner = (key: string): Owner => ({ customerId, key });
@@ -90,8 +90,7 @@ export class ModelDatabase {
   }
 
   private lose(connection: number): never {
-    const { [String(connection)]: _, ...open } = this.store.open;
-    this.store = { ...this.store, open };
+    this.store = dropConnections(this.store, each => each === String(connection));
     throw Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
   }
 }
