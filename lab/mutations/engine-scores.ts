@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { parts } from './engine-parts.js';
 
 /** What became of the mutants of a folder or a file. One that ends in a time-out was noticed: it no longer ends. */
 export interface Score {
@@ -18,6 +19,8 @@ export interface FileScore extends Score {
 }
 
 export interface FolderScore extends Score {
+  /** Files that are not part of these figures: the run did not come that far. */
+  readonly notMeasured: readonly string[];
   readonly files: Readonly<Record<string, FileScore>>;
 }
 
@@ -67,10 +70,17 @@ export function record(folder: string, measured: Readonly<Record<string, FileSco
       survived: sum('survived'),
       notReached: sum('notReached'),
     }),
+    notMeasured: filesOf(folder).filter(file => !(file in files)),
     files,
   };
   writeFileSync(scoresFile, JSON.stringify({ ...known, [folder]: score }, null, 2) + '\n');
   return score;
+}
+
+/** Those that are named one by one. */
+function filesOf(folder: string): string[] {
+  const names = parts.filter(part => part.folder === folder).flatMap(({ files }) => files);
+  return names.filter(name => name !== '*').map(name => `src/${folder}/${name}.ts`);
 }
 
 type Counts = Pick<Score, 'killed' | 'timedOut' | 'survived' | 'notReached'>;
