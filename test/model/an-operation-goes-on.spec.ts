@@ -93,8 +93,12 @@ describe('an operation that calls another company goes on', () => {
       retryAfterSeconds: 20,
       expiresAt: new Date(expiresAt),
     });
+    const claims = () => scene.database.sent.filter(name => name === 'claim_keys').length;
+    const before = claims();
     const repeat = scene.run(another, 'k', params, [0, 5_000]);
-    await sleep(5);
+    await sleep(350);
+    // It looks now and then, and claims nothing before there is something to have.
+    expect(claims()).toBe(before + 1);
     calls.answer();
     expect(await first).toMatchObject({ kind: 'completed' });
     expect(await repeat).toMatchObject({ kind: 'replayed', answer: paid });
@@ -161,7 +165,10 @@ describe('an operation that calls another company goes on', () => {
       ageMs: 31_000,
     });
     expect((await completer.takeOver(9)).map(({ attempt }) => attempt.key)).toEqual(['old']);
-    expect(events.at('taken_over')).toHaveLength(2);
+    expect(events.at('taken_over').map(({ attempts }) => attempts)).toMatchObject([
+      [{ epoch: 2, recoveryPoint: 'funds_reserved' }],
+      [{ epoch: 2, recoveryPoint: 'funds_reserved' }],
+    ]);
     expect(scene.database.row('older')?.locked_until).toBe(scene.database.now + 30_000);
     events.stop();
 
@@ -225,7 +232,10 @@ describe('an operation that calls another company goes on', () => {
     await expect(refusing.run(refusing.engine(), 'k', params, patient)).rejects.toThrow(/PS-105/);
     const gone = new Error('gone');
     const throwing = sceneOf({ call: () => Promise.reject(gone) });
+    const events = watchEngine();
     await expect(throwing.run(throwing.engine(), 'k', params, patient)).rejects.toBe(gone);
+    expect(events.at('answered')).toMatchObject([{ error: gone, attempts: [{ operation: 'payment' }] }]);
+    events.stop();
     const parking = sceneOf({ started: () => ({ kind: 'park', reason: 'odd' }) });
     await expect(parking.run(parking.engine(), 'k')).rejects.toThrow(/^PS-106/);
   });
