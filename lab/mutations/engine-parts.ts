@@ -84,7 +84,12 @@ export const parts: readonly Part[] = [
   {
     folder: 'idempotency',
     files: ['idempotency.interceptor', 'operations.controller'],
-    specs: ['test/contract/calling', 'test/contract/operations'],
+    specs: [
+      'test/contract/calling',
+      'test/contract/operations',
+      'test/contract/problems',
+      'test/promises/a-cancelled-key',
+    ],
     withStatic: false,
   },
 ];

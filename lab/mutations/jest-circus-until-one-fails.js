@@ -22,7 +22,8 @@ export default async function untilOneFails(globalConfig, config, environment, r
   const handle = environment.handleTestEvent?.bind(environment);
   environment.handleTestEvent = async (event, state) => {
     await handle?.(event, state);
-    const isRed = event.name === 'hook_failure' || (event.name === 'test_done' && event.test.errors.length > 0);
+    const isRed =
+      event.name === 'hook_failure' || (event.name === 'test_done' && event.test.errors.length > 0);
     if (isRed) seen = mutant;
     // What a broken engine holds up is not waited for when its API is stopped.
     if (event.name === 'hook_start' && seen === mutant) event.hook.timeout = 2_000;

@@ -112,6 +112,16 @@ describe('a request ends in one way, and so does each repeat of it', () => {
     expect(await scene.run(engine, 'k')).toMatchObject({ kind: 'completed' });
   });
 
+  it('refused for its own reason: equal requests under different keys share no answer', async () => {
+    const refusalTo = (key: string) => ({ code: 'account_not_found', detail: key });
+    const scene = new EngineScene({
+      started: ({ attempt }) => ({ kind: 'refuse', refusal: refusalTo(attempt.key) }),
+    });
+    const engine = scene.engine();
+    const outcomes = await Promise.all(['a', 'b', 'b'].map(key => scene.run(engine, key)));
+    expect(outcomes).toEqual(['a', 'b', 'b'].map(key => ({ kind: 'refused', refusal: refusalTo(key) })));
+  });
+
   it('without a key: recognised by what it asks for, for as long as its window is open', async () => {
     const scene = new EngineScene();
     const engine = scene.engine();
