@@ -60,6 +60,23 @@ describe('a request ends in one way, and so does each repeat of it', () => {
     });
   });
 
+  it('no statement is sent that has nothing to do', async () => {
+    const refusal = { code: 'account_not_found', detail: 'No.' };
+    const scene = new EngineScene({
+      started: ({ attempt }) => (attempt.key === 'no' ? { kind: 'refuse', refusal } : finish),
+    });
+    const sentFor = async (key: string | null) => {
+      scene.database.sent.length = 0;
+      await scene.run(scene.engine(), key);
+      return scene.database.sent;
+    };
+    const [begin, end] = [['begin', 'beginning'], ['commit']];
+    expect(await sentFor('k')).toEqual([...begin, 'claim_keys', 'record_answers', ...end]);
+    expect(await sentFor('k')).toEqual([...begin, 'claim_keys', 'read_keys', ...end]);
+    expect(await sentFor('no')).toEqual([...begin, 'claim_keys', 'take_back_claims', ...end]);
+    expect(await sentFor(null)).toEqual([...begin, 'close_windows', 'claim_keys', 'record_answers', ...end]);
+  });
+
   it('what is known to be finished is told from memory', async () => {
     const scene = new EngineScene();
     const engine = scene.engine();
