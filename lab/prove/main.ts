@@ -14,9 +14,8 @@ import { exitCodeOf, exitCodes, toText, type Failure, type Proof } from './proof
 import { endChildren, makeRunFolder, tidy } from './run-folder.js';
 
 /*
- * What is where: acts.ts lists the acts, each in a file of acts/; perform-acts.ts performs
- * them. world.ts has the processes and the networks between
- * them; schedule.ts draws faults, strike.ts and go-wrong.ts let them happen. driver.ts is the load, and writes the first
+ * What is where: acts.ts lists the acts, each in a file of acts/; perform-acts.ts performs them.
+ * world.ts has the processes and the networks between them; schedule.ts draws faults, strike.ts and go-wrong.ts let them happen. driver.ts is the load, and writes the first
  * witness; bank-witness.ts and database-witness.ts read the other two; checkers/ judge all of them, each invariant in a
  * file of its own. evidence/ makes the page.
  */

@@ -24,13 +24,13 @@ export interface Asking {
   readonly patience?: Patience | undefined;
 }
 
-interface RequestWithKey extends AuthenticatedRequest {
+interface AskingRequest extends AuthenticatedRequest {
   asking?: Asking;
 }
 
 /** For a handler. The interceptor has put it there. */
 export const AskingOf = createParamDecorator((_: unknown, context: ExecutionContext) => {
-  return context.switchToHttp().getRequest<RequestWithKey>().asking;
+  return context.switchToHttp().getRequest<AskingRequest>().asking;
 });
 
 /**
@@ -44,7 +44,7 @@ export const AskingOf = createParamDecorator((_: unknown, context: ExecutionCont
 export class IdempotencyInterceptor implements NestInterceptor {
   async intercept(context: ExecutionContext, next: CallHandler<Answered>): Promise<Observable<string>> {
     const http = context.switchToHttp();
-    const request = http.getRequest<RequestWithKey>();
+    const request = http.getRequest<AskingRequest>();
     const reply = http.getResponse<FastifyReply>();
     const { caller } = request;
     if (!caller) throw new Bug('PS-111', 'a key was read before its caller was known');
