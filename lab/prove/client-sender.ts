@@ -27,7 +27,7 @@ export interface ClientSenderOptions {
   readonly journal?: string;
   /** Of the client; its defaults are what is published. */
   readonly client?: Partial<
-    Pick<PaySamOptions, 'attemptTimeoutMs' | 'attemptsMax' | 'deadlineMs' | 'budget'>
+    Pick<PaySamOptions, 'attemptTimeoutMs' | 'attemptsMax' | 'backoff' | 'budget' | 'deadlineMs'>
   >;
 }
 

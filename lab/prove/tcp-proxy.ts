@@ -14,8 +14,8 @@ export class TcpProxy {
   private readonly links = new Set<{ near: Socket; far: Socket }>();
   private isSilent = false;
   private slowness = fast;
-  /** Bytes of answers that still pass, and what is cut then. */
-  private bytesLeft = Infinity;
+  /** Bytes that still pass, of what is asked and of what is answered; the rest is cut off, once. */
+  private bytesLeft = { asked: Infinity, answered: Infinity };
 
   private constructor(
     private readonly server: Server,
@@ -81,14 +81,19 @@ export class TcpProxy {
 
   /** Hangs up after so many more bytes of answers, once. */
   cutAnswerAfter(bytes: number): void {
-    this.bytesLeft = bytes;
+    this.bytesLeft.answered = bytes;
+  }
+
+  /** Hangs up after so many more bytes of requests, once. */
+  cutRequestAfter(bytes: number): void {
+    this.bytesLeft.asked = bytes;
   }
 
   /** No more faults. What was held back in silence arrives now. */
   async heal(): Promise<void> {
     this.isSilent = false;
     this.slowness = fast;
-    this.bytesLeft = Infinity;
+    this.bytesLeft = { asked: Infinity, answered: Infinity };
     for (const { near, far } of this.links) {
       near.resume();
       far.resume();
@@ -115,16 +120,19 @@ export class TcpProxy {
     const toFar = new SlowLine(far, slowness, onSlow);
     const toNear = new SlowLine(near, slowness, onSlow);
     near.on('data', (chunk: Buffer) => {
-      toFar.write(chunk);
+      const part = this.passing('asked', chunk);
+      toFar.write(part);
+      if (part.length === chunk.length) return;
+      this.count('request cut');
+      toFar.end();
+      near.destroy();
     });
     far.on('data', (chunk: Buffer) => {
-      const part = chunk.subarray(0, this.bytesLeft);
-      this.bytesLeft -= part.length;
+      const part = this.passing('answered', chunk);
       this.bytesAnswered += part.length;
       toNear.write(part);
       if (part.length === chunk.length) return;
       this.count('cut');
-      this.bytesLeft = Infinity;
       toNear.end();
       far.destroy();
     });
@@ -143,6 +151,13 @@ export class TcpProxy {
       near.pause();
       far.pause();
     }
+  }
+
+  /** As much of the chunk as may still pass: all of it, unless the cut is in it. */
+  private passing(way: 'asked' | 'answered', chunk: Buffer): Buffer {
+    const part = chunk.subarray(0, this.bytesLeft[way]);
+    this.bytesLeft[way] = part.length < chunk.length ? Infinity : this.bytesLeft[way] - part.length;
+    return part;
   }
 
   private count(what: string): void {

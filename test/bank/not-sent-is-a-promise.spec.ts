@@ -186,7 +186,10 @@ describe('not sent is a promise', () => {
     const client = clientFor(bank.url, { bankRequestsAtOnceMax: 1 });
     for (let n = 0; n < 100; n += 1) {
       const reference = `pay_${n}`;
-      expect((await client.pay({ ...order, reference }, { ...first, signal: patient })).kind).toBe('done');
+      let answer = await client.pay({ ...order, reference }, { ...first, signal: patient });
+      // However many connections a call loses this way: what it says is true, and the next one asks.
+      while (answer.kind === 'unknown') answer = await client.pay({ ...order, reference }, again);
+      expect(answer.kind).toBe('done');
       // What is sent twice was asked for in between.
       const said = bank.requests.filter(request => request.endsWith(` ${reference}`)).join();
       expect(said).not.toContain(`PUT ${reference},PUT ${reference}`);

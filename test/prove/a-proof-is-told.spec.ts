@@ -20,7 +20,7 @@ const well: ActResult = {
     'seen: percent of the time with a fault active': 91,
   },
   wanted: { 'answer 200': 100 },
-  timesMs: { 'claim to end': [3, 12, 12, 40, 900], 'healing to end': [80, 2_400], 'never timed': [] },
+  timesMs: { 'claim to end': [3, 12, 12, 40, 900], 'healing to the end': [80, 2_400], 'never timed': [] },
 };
 const kills: ActResult = {
   ...well,
@@ -91,8 +91,8 @@ describe('what came of a proof', () => {
     expect(toText(proof).split('\n')).toEqual([
       'act            operations  requests  faults  violations (95 %)      longest',
       'kill-points           600     1,800     320  0, at most 1 in 200    700 ms at K1',
-      'random faults       3,000    21,000     114  0, at most 1 in 1,000  2.4 s healing to end',
-      'races                 100    21,000       0  2                      2.4 s healing to end',
+      'random faults       3,000    21,000     114  0, at most 1 in 1,000  2.4 s healing to the end',
+      'races                 100    21,000       0  2                      2.4 s healing to the end',
       'herd                    –         –       –  no verdict             –',
       'all                 3,700    43,800     434  2',
     ]);

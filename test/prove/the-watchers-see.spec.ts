@@ -235,4 +235,15 @@ describe('a network that goes wrong', () => {
     expect(heard).toEqual(['hel', 'closed', 'again']);
     expect(proxy.struck).toEqual({ cut: 1 });
   });
+
+  it('cuts a request after so many bytes, once', async () => {
+    proxy.cutRequestAfter(3);
+    call('hello');
+    while (!heard.includes('closed')) await sleep(5);
+    call('again');
+    while (!heard.includes('again')) await sleep(5);
+    // What had come through is answered by an echo, to nobody.
+    expect(heard).toEqual(['closed', 'again']);
+    expect(proxy.struck).toEqual({ 'request cut': 1 });
+  });
 });

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Sql } from './database.js';
 
@@ -40,14 +41,31 @@ export async function inOneBatch<T>(
   try {
     const first = start(0);
     await untilWaiting(sql);
+    const arrived = untilArrived(n - 1);
     const others = Array.from({ length: n - 1 }, (_, index) => start(index + 1));
     // A rejection is the caller's to see, below, and must not count as unseen until then.
     const all = [first, ...others];
     for (const each of all) each.catch(() => undefined);
+    await arrived;
+    // From the socket to the queue of the next batch.
     await sleep(500);
     await lock.release();
     return await Promise.all(all);
   } finally {
     await lock.release();
   }
+}
+
+/** Resolves once the servers of this process have met `n` requests from now on. */
+function untilArrived(n: number): Promise<void> {
+  return new Promise(resolve => {
+    let arrived = 0;
+    const count = () => {
+      arrived += 1;
+      if (arrived < n) return;
+      unsubscribe('http.server.request.start', count);
+      resolve();
+    };
+    subscribe('http.server.request.start', count);
+  });
 }

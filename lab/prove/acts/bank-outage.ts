@@ -103,7 +103,7 @@ async function perform({ seed, scale, say }: Stage): Promise<ActResult> {
         'paid over the ledger meanwhile': payments / ledgerEvery / 2,
         'unfinished when the bank came back': payments / 2,
       },
-      timesMs: { 'from healing to the end': timesAfter(witnesses, healedAt), drain: [Math.round(drainMs)] },
+      timesMs: { 'healing to the end': timesAfter(witnesses, healedAt), drain: [Math.round(drainMs)] },
     };
   } finally {
     await stage.stop();

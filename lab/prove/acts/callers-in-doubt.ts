@@ -10,13 +10,14 @@ import { Scribe } from '../scribe.js';
 import type { Ended } from '../send.js';
 import { Findings } from '../violation.js';
 import { LateDoor } from './late-door.js';
+import type { TcpProxy } from '../tcp-proxy.js';
 import type { Part } from './part.js';
 import type { Scene } from './scene.js';
 
 /** How often each of them happens. */
 const times = {
-  gate: { lost: 40, impatient: 20, late: 20 },
-  long: { lost: 400, impatient: 200, late: 100 },
+  gate: { lost: 1_000, impatient: 20, late: 20 },
+  long: { lost: 10_000, impatient: 200, late: 100 },
 };
 
 /** How long an attempt is kept on its way, in milliseconds: longer than the stored answer, so that it is rebuilt. */
@@ -26,8 +27,11 @@ const heldMs = { gate: 3_000, long: 30_000 };
 const bankTakesMs = 800;
 const impatientMs = 400;
 
-/** No answer has fewer bytes, headers and all. */
-const answerBytesMin = 700;
+/** Nothing that is sent or answered here has fewer bytes, headers and all. */
+const bytesMin = { request: 400, answer: 700 };
+
+/** Those who lose something are many, one after the other: their first wait is short, in milliseconds. */
+const hasty = { backoff: { baseMs: 10 } };
 
 /** Payments through the published client, one after the other or many at once, with a log of their own. */
 class Payer {
@@ -62,21 +66,67 @@ class Payer {
 const rails = ['ledger', 'bank'] as const;
 
 /** F67: the work is done and the answer is lost, anywhere between its first byte and its last. */
-export async function answersLost(scene: Scene, { scale, seed }: Stage): Promise<Part> {
-  const door = scene.world.doors['api-1'];
-  const payer = new Payer(scene, 'lost', { urls: [door.url] });
-  const random = Random.of(seed, 'lost answers');
+export function answersLost(scene: Scene, stage: Stage): Promise<Part> {
+  return lose(scene, stage, {
+    what: 'F67 answers lost',
+    counter: 'cut',
+    cut: (door, random) => {
+      door.cutAnswerAfter(random.between(0, bytesMin.answer));
+    },
+    check: (end, found, operation) => {
+      if (!isReplay(end)) found.add('who lost an answer is given it again', operation, { end });
+    },
+  });
+}
+
+/** F68: the request is lost, anywhere between its first byte and its last; what came through is no request. */
+export function requestsLost(scene: Scene, stage: Stage): Promise<Part> {
+  return lose(scene, stage, {
+    what: 'F68 requests lost',
+    counter: 'request cut',
+    cut: (door, random) => {
+      door.cutRequestAfter(random.between(0, bytesMin.request));
+    },
+    check: (end, found, operation) => {
+      if (isReplay(end)) found.add('half a request has no answer to be given again', operation, { end });
+    },
+  });
+}
+
+interface Loss {
+  readonly what: string;
+  /** How the door counts it. */
+  readonly counter: string;
+  readonly cut: (door: TcpProxy, random: Random) => void;
+  readonly check: (end: Ended | null, found: Findings, operation: string) => void;
+}
+
+/** A payment for each cut, at both instances side by side. */
+async function lose(
+  scene: Scene,
+  { scale, seed }: Stage,
+  { check, counter, cut, what }: Loss,
+): Promise<Part> {
   const found = new Findings('I3');
-  const before = door.struck.cut ?? 0;
-  for (let nth = 0; nth < times[scale].lost; nth += 1) {
-    door.cutAnswerAfter(random.between(0, answerBytesMin));
-    const end = await payer.pay(random.one(rails));
-    if (!isReplay(end)) found.add('who lost an answer is given it again', `lost-${nth + 1}`, { end });
-  }
-  await door.heal();
+  const lanes = (['api-1', 'api-2'] as const).map(async name => {
+    const door = scene.world.doors[name];
+    const payer = new Payer(scene, `${counter.replace(' ', '-')}-${name}`, {
+      urls: [door.url],
+      client: hasty,
+    });
+    const random = Random.of(seed, what, name);
+    const before = door.struck[counter] ?? 0;
+    for (let nth = 0; nth < times[scale].lost / 2; nth += 1) {
+      cut(door, random);
+      check(await payer.pay(random.one(rails)), found, `${what}, ${name}, ${nth + 1}`);
+    }
+    await door.heal();
+    return (door.struck[counter] ?? 0) - before;
+  });
+  const lost = (await Promise.all(lanes)).reduce((sum, each) => sum + each, 0);
   return {
-    counts: { 'F67 answers lost': (door.struck.cut ?? 0) - before },
-    wanted: { 'F67 answers lost': times[scale].lost },
+    counts: { [what]: lost },
+    wanted: { [what]: times[scale].lost },
     timesMs: {},
     found: found.violations,
   };

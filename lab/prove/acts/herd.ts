@@ -1,5 +1,5 @@
 import type { Act } from '../act.js';
-import { answersLost, impatience, lateAttempts } from './callers-in-doubt.js';
+import { answersLost, impatience, lateAttempts, requestsLost } from './callers-in-doubt.js';
 import { killedDriver } from './killed-driver.js';
 import { outage } from './outage.js';
 import { together, type Part } from './part.js';
@@ -9,18 +9,18 @@ import { Scene } from './scene.js';
 const patient = { BANK_REQUEST_TIMEOUT_MS: '2000', BANK_TIMEOUT_MS: '2000', LEASE_MS: '3000' };
 
 /**
- * What callers do to a service, and to themselves: they lose answers, give up too soon, are overtaken by their own
- * retries, die, and come back all at once. All of them are the published client, with its defaults but for the time
- * that an impatient one allows.
+ * What callers do to a service, and to themselves: they lose requests and answers, give up too soon, are overtaken
+ * by their own retries, die, and come back all at once. All of them are the published client, with its defaults but for
+ * the time that an impatient one allows, and the first wait of those who lose something.
  */
 export const herd: Act = {
   name: 'herd',
-  about: 'callers who lose answers, give up, die, and come back all at once',
+  about: 'callers who lose requests and answers, give up, die, and come back all at once',
   waits: true,
   perform: stage =>
     Scene.play(stage, patient, async scene => {
       const parts: Part[] = [];
-      for (const part of [answersLost, impatience, lateAttempts, killedDriver]) {
+      for (const part of [answersLost, requestsLost, impatience, lateAttempts, killedDriver]) {
         parts.push(await part(scene, stage));
         stage.say(part.name);
       }

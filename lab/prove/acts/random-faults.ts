@@ -175,7 +175,7 @@ function timesOf(witnesses: Witnesses) {
   return {
     'claim to end': endToEnd,
     'claim to end, taken over in between': takenOver,
-    'healing to end': afterHealing,
+    'healing to the end': afterHealing,
   };
 }
 

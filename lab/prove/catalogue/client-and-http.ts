@@ -24,6 +24,7 @@ export const clientAndHttpRows: readonly CatalogueRow[] = [
     fault: 'the client leaves in mid-body',
     invariants: ['I10'],
     provedBy: [
+      herd('F68 requests lost'),
       callers(
         'F68: a client that leaves in mid-body leaves no row, no call to the bank, and takes up no place',
       ),

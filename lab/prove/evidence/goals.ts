@@ -27,12 +27,12 @@ function counted(act: string, name: RegExp) {
 }
 
 function timed(act: string, name: RegExp, part: number) {
-  return ({ proof }: Evidence): string | undefined => {
-    const times = timesIn(find(proof, act), name);
-    return times.length === 0
-      ? undefined
-      : `${seconds(quantile(times, part))}, ${number(times.length)} timed`;
-  };
+  return ({ proof }: Evidence) => worst(timesIn(find(proof, act), name), part);
+}
+
+/** The time that so large a part of them does not exceed. */
+function worst(times: readonly number[], part: number): string | undefined {
+  return times.length === 0 ? undefined : `${seconds(quantile(times, part))}, ${number(times.length)} timed`;
 }
 
 function summed(of: (result: ActResult) => number) {
@@ -127,7 +127,11 @@ export const goals: readonly Goal[] = [
   {
     measure: 'From healing to the end of every key',
     ...oneOfEach('≤ 15 s'),
-    measured: timed('random faults', /^healing to end$/, 1),
+    measured: ({ proof }) =>
+      worst(
+        proof.results.flatMap(result => timesIn(result, /^healing to the end$/)),
+        1,
+      ),
   },
   {
     measure: 'First success after a PostgreSQL kill, p99',

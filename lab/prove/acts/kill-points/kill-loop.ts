@@ -53,7 +53,7 @@ export async function killAndRecover(
   let crashed: Crash | undefined;
   try {
     crashed = await crash(kill, means);
-    const left = await lookAtWhatIsLeft(heirs.client, crashed, tally).finally(onDeath);
+    const left = await lookAtWhatIsLeft(heirs.database, crashed, tally).finally(onDeath);
     count(kill, crashed.struck?.length ?? crashed.payments.length, tally);
     // Where a batch died, we do not know which of the payments were how far.
     const isBooked = kill.place.isCharged && kill.place.leaves === 'funds_reserved';

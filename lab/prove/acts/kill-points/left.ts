@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client } from 'pg';
+import type { Pool } from 'pg';
 import type { RecoveryPoint } from '../../database-witness.js';
 import { Missed, type Crash } from './crash.js';
 import type { Payment } from './directed-caller.js';
@@ -21,18 +21,18 @@ interface Change extends Record<string, unknown> {
  *
  * @throws Missed when it had given the payment back before it died, so that it died with nothing in its hands
  */
-export async function lookAtWhatIsLeft(client: Client, crash: Crash, tally: Tally): Promise<Left> {
+export async function lookAtWhatIsLeft(database: Pool, crash: Crash, tally: Tally): Promise<Left> {
   const { kill, payments, struck, victim } = crash;
   const { leaves, id } = kill.place;
-  await untilItsConnectionsAreGone(client, victim);
-  const changes = await changesBy(client, victim, payments);
+  await untilItsConnectionsAreGone(database, victim);
+  const changes = await changesBy(database, victim, payments);
   // What a completer had not taken up yet is as its first holder gave it up.
   const before = kill.holder === 'completer' ? 'funds_reserved' : null;
   const left = new Map(
     payments.map(payment => [payment, changes.findLast(({ key }) => key === payment.key)?.point ?? before]),
   );
   if (leaves === null) {
-    await lookForNothing(client, { crash, left, changes }, tally);
+    await lookForNothing(database, { crash, left, changes }, tally);
     return left;
   }
   const met =
@@ -61,10 +61,12 @@ export async function lookAtWhatIsLeft(client: Client, crash: Crash, tally: Tall
 const noticedWithinMs = 5_000;
 
 /** What it had sent before it died may be carried out after it: until then nobody knows what it has left. */
-async function untilItsConnectionsAreGone(client: Client, victim: string): Promise<void> {
+async function untilItsConnectionsAreGone(database: Pool, victim: string): Promise<void> {
   const until = performance.now() + noticedWithinMs;
   while (performance.now() < until) {
-    const { rows } = await client.query('SELECT FROM pg_stat_activity WHERE application_name = $1', [victim]);
+    const { rows } = await database.query('SELECT FROM pg_stat_activity WHERE application_name = $1', [
+      victim,
+    ]);
     if (rows.length === 0) return;
     await sleep(5);
   }
@@ -72,13 +74,13 @@ async function untilItsConnectionsAreGone(client: Client, victim: string): Promi
 
 /** No row of any kind: no claim, also none that was taken back later, and nothing that was done under it. */
 async function lookForNothing(
-  client: Client,
+  database: Pool,
   { crash, left, changes }: { crash: Crash; left: Left; changes: readonly Change[] },
   tally: Tally,
 ): Promise<void> {
   const struck = crash.struck ?? [];
   const untouched = crash.payments.filter(payment => left.get(payment) === null).map(({ key }) => key);
-  const { rows } = await client.query(rowsOf, [untouched]);
+  const { rows } = await database.query(rowsOf, [untouched]);
   const its = changes.filter(({ attempt }) => struck.includes(attempt));
   // In a batch we do not know whose attempt is whose, but how many of them there are.
   if (rows.length === 0 && its.length === 0 && untouched.length >= struck.length) return;
@@ -103,9 +105,9 @@ function hasPostponed(changes: readonly Change[]): boolean {
   return [...transactions.values()].some(({ size }) => size > 1);
 }
 
-async function changesBy(client: Client, writer: string, payments: readonly Payment[]): Promise<Change[]> {
+async function changesBy(database: Pool, writer: string, payments: readonly Payment[]): Promise<Change[]> {
   const keys = payments.map(({ key }) => key);
-  const { rows } = await client.query<Change>(
+  const { rows } = await database.query<Change>(
     `SELECT key, attempt_id AS attempt, recovery_point AS point, transaction
        FROM key_history WHERE writer = $1 AND key = ANY ($2) ORDER BY id`,
     [writer, keys],

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client } from 'pg';
+import type { Pool } from 'pg';
 import type { Reply } from '../../driver-log.js';
 import type { Crash } from './crash.js';
 import {
@@ -13,7 +13,7 @@ import type { Left } from './left.js';
 import type { Tally } from './tally.js';
 
 export interface Heirs {
-  readonly client: Client;
+  readonly database: Pool;
   readonly caller: DirectedCaller;
   /** APIs that nobody kills. */
   readonly urls: readonly string[];
@@ -40,7 +40,7 @@ export async function recover(crash: Crash, left: Left, heirs: Heirs, tally: Tal
     // The dead sender's request arrives before all else; below, when all is over.
     await release();
     const underway = payments.filter(payment => left.get(payment) !== null && !done.has(payment));
-    const ends = await untilFinished(heirs.client, underway);
+    const ends = await untilFinished(heirs.database, underway);
     for (const payment of underway) {
       const endedAt = ends.get(payment.key);
       if (endedAt === undefined) continue;
@@ -48,7 +48,7 @@ export async function recover(crash: Crash, left: Left, heirs: Heirs, tally: Tal
       done.add(payment);
     }
     const nothing = payments.filter(payment => left.get(payment) === null);
-    if (nothing.length > 0) await expectNothing(heirs.client, nothing, { crash, tally });
+    if (nothing.length > 0) await expectNothing(heirs.database, nothing, { crash, tally });
   }
   await Promise.all(
     payments.map(async payment => {
@@ -58,7 +58,7 @@ export async function recover(crash: Crash, left: Left, heirs: Heirs, tally: Tal
       if (!first) return;
       if (first.code === 'in_progress') tally.count('a repeat was told in progress');
       const { operation } = payment;
-      if (left.get(payment) === null && isRepeat(first) && !(await wasTakenOver(heirs.client, payment))) {
+      if (left.get(payment) === null && isRepeat(first) && !(await wasTakenOver(heirs.database, payment))) {
         tally.found('I3', 'where nothing was left, a retry is a first call', operation, { first, crash });
       }
       if (done.has(payment) && isOpen(first)) {
@@ -80,8 +80,8 @@ function isOpen(reply: Reply): boolean {
 }
 
 /** On a slow machine an heir may lose what it has taken up to the next one, and then answers from the row. */
-async function wasTakenOver(client: Client, { key }: Payment): Promise<boolean> {
-  const { rows } = await client.query('SELECT FROM key_history WHERE key = $1 AND epoch > 1', [key]);
+async function wasTakenOver(database: Pool, { key }: Payment): Promise<boolean> {
+  const { rows } = await database.query('SELECT FROM key_history WHERE key = $1 AND epoch > 1', [key]);
   return rows.length > 0;
 }
 
@@ -92,13 +92,13 @@ function time({ kill, killedAt }: Crash, at: number, tally: Tally): void {
 
 /** @returns when each of them was finished, by the database's clock, which is this machine's; or T is over */
 export async function untilFinished(
-  client: Client,
+  database: Pool,
   payments: readonly Payment[],
 ): Promise<ReadonlyMap<string, number>> {
   const keys = payments.map(({ key }) => key);
   const until = performance.now() + endWithinMs;
   for (;;) {
-    const { rows } = await client.query<{ key: string; at: number }>(
+    const { rows } = await database.query<{ key: string; at: number }>(
       `SELECT key, min(extract(epoch FROM at) * 1000)::float8 AS at
          FROM key_history WHERE key = ANY ($1) AND recovery_point = 'finished' GROUP BY key`,
       [keys],
@@ -112,12 +112,12 @@ export async function untilFinished(
 
 /** A completer has nothing to go by, and must not make anything up. */
 async function expectNothing(
-  client: Client,
+  database: Pool,
   payments: readonly Payment[],
   { crash, tally }: { crash: Crash; tally: Tally },
 ): Promise<void> {
   await sleep(twoSweepsMs);
-  const { rows } = await client.query('SELECT * FROM key_history WHERE key = ANY ($1)', [
+  const { rows } = await database.query('SELECT * FROM key_history WHERE key = ANY ($1)', [
     payments.map(({ key }) => key),
   ]);
   if (rows.length === 0) return;

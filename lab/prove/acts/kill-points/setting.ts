@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
+import { Pool } from 'pg';
 import { readBank } from '../../bank-witness.js';
 import { checkEverything } from '../../checkers/every-checker.js';
 import { countAnswers, countSucceeded } from '../../checkers/i15-vacuity.js';
@@ -45,7 +45,7 @@ export class Setting implements Extent {
 
   private constructor(
     readonly world: World,
-    private readonly client: Client,
+    private readonly database: Pool,
     readonly caller: DirectedCaller,
     { seed, times, most, say }: Extent & { say: (line: string) => void },
   ) {
@@ -54,7 +54,7 @@ export class Setting implements Extent {
     this.most = most;
     this.say = say;
     this.heirs = {
-      client,
+      database,
       caller,
       asked: this.asked,
       urls: [world.doors['api-1'].url, world.doors['api-2'].url],
@@ -68,18 +68,17 @@ export class Setting implements Extent {
   /** @throws Error when the harness cannot be set up */
   static async open(extent: Extent & { say: (line: string) => void }): Promise<Setting> {
     const world = await World.create();
-    const client = new Client({
+    const database = new Pool({
       connectionString: world.postgres.url,
       application_name: 'prove-kill-points',
     });
-    await client.connect();
     // Looked into after every crash, key by key.
-    await client.query('CREATE INDEX ON key_history (key)');
+    await database.query('CREATE INDEX ON key_history (key)');
     const [alice] = world.callers();
     if (!alice) throw new Error('nobody pays in this world');
     return new Setting(
       world,
-      client,
+      database,
       new DirectedCaller(join(world.folder, 'kills.jsonl'), alice, extent.seed),
       extent,
     );
@@ -107,8 +106,8 @@ export class Setting implements Extent {
 
   /** When all is quiet: what all three witnesses say, and whether it can be true. */
   async judge(wanted: Readonly<Record<string, number>>) {
-    const { caller, client, tally, world } = this;
-    await untilQuiet(client);
+    const { caller, database, tally, world } = this;
+    await untilQuiet(database);
     caller.close();
     const witnesses: Witnesses = {
       log: await readDriverLogs([caller.path]),
@@ -146,16 +145,16 @@ export class Setting implements Extent {
 
   async close(): Promise<void> {
     await Promise.all([this.money.stop(), this.resources.stop()]);
-    await this.client.end();
+    await this.database.end();
     await this.world.stop();
   }
 }
 
 /** Until nobody works on anything any more, or T is over: what is unfinished then is I5's to tell. */
-async function untilQuiet(client: Client): Promise<void> {
+async function untilQuiet(database: Pool): Promise<void> {
   const until = performance.now() + endWithinMs;
   while (performance.now() < until) {
-    const { rows } = await client.query(
+    const { rows } = await database.query(
       "SELECT FROM idempotency_keys WHERE recovery_point NOT IN ('finished', 'cancelled') AND parked_because IS NULL",
     );
     if (rows.length === 0) return;

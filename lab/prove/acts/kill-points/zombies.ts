@@ -58,7 +58,7 @@ async function once(standstill: Standstill, zombie: Victim, setting: Setting): P
   const payments = [...inside.keys()];
   let written: number | undefined;
   if (how === 'stopped') {
-    await untilFinished(heirs.client, payments);
+    await untilFinished(heirs.database, payments);
     written = await changesBy(zombie, payments, setting);
     zombie.process.signal('SIGCONT');
   } else if (how === 'woken in between') {
@@ -139,7 +139,7 @@ async function changesBy(
   payments: readonly Payment[],
   { heirs }: Setting,
 ): Promise<number> {
-  const { rows } = await heirs.client.query<{ changes: number }>(
+  const { rows } = await heirs.database.query<{ changes: number }>(
     'SELECT count(*)::int AS changes FROM key_history WHERE writer = $1 AND key = ANY ($2) AND epoch = 1',
     [name, payments.map(({ key }) => key)],
   );
