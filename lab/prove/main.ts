@@ -7,6 +7,7 @@ import { explain, Refusal } from '../../start/refusal.js';
 import { complain, say } from '../../start/screen.js';
 import type { Act, ActResult } from './act.js';
 import { acts } from './acts.js';
+import { compileOnce } from './compile-once.js';
 import { writeEvidence } from './evidence/write-evidence.js';
 import { readOptions, usage, type Options } from './options.js';
 import { performActs } from './perform-acts.js';
@@ -40,6 +41,7 @@ async function prove(options: Options): Promise<void> {
   const { version: postgres } = findBinaries(findHome(join(folder, 'tmp')));
   stopOnSignal(folder);
   const began = performance.now();
+  await compileOnce();
   const came = new Map<Act, ActResult | Failure>();
   await performActs(
     options,

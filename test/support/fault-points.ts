@@ -17,17 +17,12 @@
  */
 import { subscribe } from 'node:diagnostics_channel';
 import { writeSync } from 'node:fs';
-import { flushCompileCache } from 'node:module';
 
 const [place = '', nth = '1'] = (process.env.FAULT_POINT ?? '').split(':');
 const [point, recoveryPoint] = place.split('@');
 const epoch = Number(process.env.FAULT_EPOCH ?? '0');
 const signal = process.env.FAULT_SIGNAL ?? 'SIGKILL';
 let hits = 0;
-
-/** Once it is up: a process that is killed later leaves the next one nothing of what it has compiled. */
-const keepCompiledAfterMs = 2_000;
-if (process.env.NODE_COMPILE_CACHE) setTimeout(flushCompileCache, keepCompiledAfterMs).unref();
 
 if (point) {
   subscribe('paysam.engine', message => {
