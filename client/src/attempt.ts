@@ -2,6 +2,7 @@ import { isSuccess, readJson, readProblem, readRetryAfter } from './answer.js';
 import type { Clock } from './clock.js';
 import type { Problem } from './errors.js';
 import type { Exchange } from './exchange.js';
+import { followingNone, isRedirect } from './no-redirects.js';
 import { isSurelyNotSent } from './not-sent.js';
 import type { ApiRequest } from './request.js';
 
@@ -70,6 +71,9 @@ export function attempt<T>(
 /** A constant, because an error costs a stack trace, and this one is never shown. */
 const isOver = new Error('the attempt is over');
 
+const runtime = globalThis as { process?: { versions?: Record<string, string | undefined> } };
+const noRedirects = followingNone(runtime.process?.versions);
+
 async function send<T>(
   request: ApiRequest<T>,
   means: AttemptMeans,
@@ -83,13 +87,15 @@ async function send<T>(
       method,
       headers: { ...headers, authorization: `Bearer ${apiKey}` },
       body,
-      // Whoever follows hands the API key and the payment to whatever address it is told.
-      redirect: 'manual',
+      ...noRedirects,
       credentials: 'omit',
       signal,
     });
     return received(request, response, { text: await response.text(), baseUrl });
   } catch (error) {
+    // Node does not say which redirect it was, no more than a browser does.
+    if (isRedirect(error))
+      return received(request, new Response(null, { status: 302 }), { text: '', baseUrl });
     // Once an answer has begun, the request has certainly left.
     const kind = !response && isSurelyNotSent(error) ? 'not_sent' : 'broken';
     return without(kind, failureOf(error, apiKey), response);

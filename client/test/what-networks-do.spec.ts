@@ -212,9 +212,16 @@ describe('a payment over a network that does its worst', () => {
       server.play(answer(307, '', { location: `${elsewhere.url}/payments` }));
       const error = await errorOf(pay());
       expect(error).toBeInstanceOf(Refused);
-      expect(error).toMatchObject({ status: 307, code: null });
+      expect(error).toMatchObject({ status: 302, code: null, attempts: 1 });
       expect(elsewhere.connections).toBe(0);
       await elsewhere.stop();
+    });
+
+    it('nor where a fetch of one’s own hides it, as a browser does', async () => {
+      const hidden = Object.defineProperty(Response.error(), 'type', { value: 'opaqueredirect' });
+      const error = await errorOf(pay({ fetch: () => Promise.resolve(hidden) }));
+      expect(error).toBeInstanceOf(Refused);
+      expect(error).toMatchObject({ status: 302, code: null, attempts: 1 });
     });
   });
 
