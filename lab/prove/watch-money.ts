@@ -23,7 +23,8 @@ export class MoneyWatch {
   private readonly violations: Violation[] = [];
   private readonly stopping = new AbortController();
   private readonly watching: Promise<void>;
-  private reads = 0;
+  /** Looks so far. */
+  reads = 0;
   private longestGapMs = 0;
   private connection: Client | undefined;
   /** What the bank has charged less what it gave back, by currency, and how far its statement was read. */

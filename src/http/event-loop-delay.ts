@@ -16,6 +16,7 @@ export class EventLoopDelay {
   /** The average of the last second. */
   ms = 0;
   private readonly histogram = monitorEventLoopDelay({ resolution });
+  private sampledAt = performance.now();
   private readonly sampling: NodeJS.Timeout;
 
   constructor() {
@@ -32,8 +33,10 @@ export class EventLoopDelay {
 
   private sample(): void {
     const { mean } = this.histogram;
-    // Not one look in a second: it stood still all that time.
-    this.ms = Number.isNaN(mean) ? Infinity : Math.max(0, mean / 1e6 - resolution);
+    const now = performance.now();
+    // Not one look since the last sample: it stood still all that time.
+    this.ms = Number.isNaN(mean) ? now - this.sampledAt : Math.max(0, mean / 1e6 - resolution);
+    this.sampledAt = now;
     this.histogram.reset();
   }
 }
