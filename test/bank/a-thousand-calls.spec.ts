@@ -68,7 +68,7 @@ describe('a thousand calls at once', () => {
     const began = Date.now();
     await client.close();
     const kinds = (await Promise.all(calls)).map(({ kind }) => kind);
-    expect(Date.now() - began).toBeLessThan(500);
+    expect(Date.now() - began).toBeLessThan(5_000);
     expect(kinds.filter(kind => kind === 'unknown')).toHaveLength(10);
     expect(kinds.filter(kind => kind === 'not_sent')).toHaveLength(990);
     expect(await client.pay(order, first)).toEqual({ kind: 'not_sent', reason: 'this process is stopping' });

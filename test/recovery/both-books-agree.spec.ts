@@ -310,7 +310,7 @@ describe('our books and the bank’s agree, or somebody is told', () => {
     const began = performance.now();
     stopping.abort();
     await resting;
-    expect(performance.now() - began).toBeLessThan(500);
+    expect(performance.now() - began).toBeLessThan(5_000);
   });
 });
 
