@@ -37,9 +37,11 @@ describe('an outage is not made worse', () => {
     while (client.isAnswering && Date.now() - began < 2_000)
       await Promise.all(Array.from({ length: 20 }, (_, n) => pay(client, `down_${n}`)));
     expect(client.isAnswering).toBe(false);
-    const heard = bank.requests.length;
+    const [heard, now] = [bank.requests.length, performance.now()];
     const turnedAway = await pay(client, 'turned_away');
     expect(turnedAway).toEqual({ kind: 'not_sent', reason: 'the bank does not answer at the moment' });
+    // It did not wait for the circuit to close.
+    expect(performance.now() - now).toBeLessThan(300);
     expect(bank.requests).toHaveLength(heard);
 
     // After the break one request tries, and only one.
