@@ -27,11 +27,11 @@ function counted(act: string, name: RegExp) {
 }
 
 function timed(act: string, name: RegExp, part: number) {
-  return ({ proof }: Evidence) => worst(timesIn(find(proof, act), name), part);
+  return ({ proof }: Evidence) => atMost(timesIn(find(proof, act), name), part);
 }
 
 /** The time that so large a part of them does not exceed. */
-function worst(times: readonly number[], part: number): string | undefined {
+function atMost(times: readonly number[], part: number): string | undefined {
   return times.length === 0 ? undefined : `${seconds(quantile(times, part))}, ${number(times.length)} timed`;
 }
 
@@ -128,7 +128,7 @@ export const goals: readonly Goal[] = [
     measure: 'From healing to the end of every key',
     ...oneOfEach('≤ 15 s'),
     measured: ({ proof }) =>
-      worst(
+      atMost(
         proof.results.flatMap(result => timesIn(result, /^healing to the end$/)),
         1,
       ),
