@@ -25,7 +25,7 @@ npm run prove -- --scale long --json proof.json    the long run, and all that ca
 npm run prove -- --act random-faults --minutes 10  only the random part, for ten minutes
 
   --seed N         0 to ${seedMax}; draws the load, the faults and their times. It cannot draw how processes interleave
-  --scale NAME     gate (the default: minutes) or long (an hour or more)
+  --scale NAME     gate (the default: minutes) or long (an hour or two)
   --minutes N      how long the random part takes; without it, the scale says
   --act NAME       only this act; may be given again
   --json FILE      writes everything that was counted and timed

@@ -17,7 +17,7 @@ import type { Scene } from './scene.js';
 /** How often each of them happens. */
 const times = {
   gate: { lost: 1_000, impatient: 20, late: 20 },
-  long: { lost: 10_000, impatient: 200, late: 100 },
+  long: { lost: 25_000, impatient: 200, late: 100 },
 };
 
 /** How long an attempt is kept on its way, in milliseconds: longer than the stored answer, so that it is rebuilt. */

@@ -19,6 +19,9 @@ import { strikePairs, type StruckPair } from './strike-pair.js';
 /** T of invariant I5, in milliseconds. Where leases had to be longer than planned for, it is as much longer. */
 const endsWithinMs = 15_000;
 
+/** Rounds whose pairs die together: one death for each kill point, or for each payment that nobody can share. */
+const roundsAtOnce = 3;
+
 /** APIs that are killed at once. Most of a pair's time is the start of a process, and two cores start two. */
 const lanesAtOnce = 3;
 
@@ -79,7 +82,7 @@ export interface SceneOptions {
   readonly only?: (pair: BankPair) => boolean;
 }
 
-/** All pairs of a scene, round by round, in a world of its own: kill after kill, drain, judgement. */
+/** All pairs of a scene, some rounds at a time, in a world of its own: kill after kill, drain, judgement. */
 export async function playBankScene(
   name: SceneName,
   { seed, rounds, say, only = () => true }: SceneOptions,
@@ -101,8 +104,12 @@ export async function playBankScene(
     // Books that the bank itself spoils have nothing to be watched for; they are judged at the end.
     const money = name === 'charging twice' ? undefined : stage.watchMoney();
     const struck: StruckPair[] = [];
-    for (let round = 0; round < rounds; round += 1) {
-      struck.push(...(await strikeAll({ stage, survivor, say }, pairsOf(name, round).filter(only))));
+    // In an outage each pair of a round has a lane of its own.
+    const atOnce = name === 'outage' ? 1 : roundsAtOnce;
+    for (let begun = 0; begun < rounds; begun += atOnce) {
+      const some = Array.from({ length: Math.min(atOnce, rounds - begun) }, (_, nth) => begun + nth);
+      const pairs = some.flatMap(round => pairsOf(name, round)).filter(only);
+      struck.push(...(await strikeAll({ stage, survivor, say }, pairs)));
       say(`${name}: ${struck.length} of ${perRound * rounds} pairs struck`);
     }
     const healedAt = Date.now();

@@ -37,7 +37,7 @@ const leftWithinMs = 10_000;
  */
 const scales = {
   gate: { minutes: 2, killsPerMinute: 93, soakShare: 0 },
-  long: { minutes: 45, killsPerMinute: 17, soakShare: 0.35 },
+  long: { minutes: 24, killsPerMinute: 30, soakShare: 0.5 },
 };
 
 /** Of the minutes that it is asked to take. Setting up, draining and judging come on top. */
