@@ -28,9 +28,9 @@ const ledgerEvery = 20;
 const apis = 2;
 
 /**
- * F53, the bank is away for a minute, or for ten, while payments through it come in. With the settings of production:
- * each is taken on, or refused with a time to come back; nobody takes the API for ill; and when the bank is back the
- * backlog drains by itself, each payment charged once.
+ * F53, the bank is away for a minute, or for ten, while payments through it come in. With the settings of production, but
+ * for one customer's limit: each is taken on, or refused with a time to come back; nobody takes the API for ill; and when
+ * the bank is back the backlog drains by itself, each payment charged once.
  */
 export const bankOutage: Act = {
   name: 'bank-outage',
@@ -41,7 +41,9 @@ export const bankOutage: Act = {
 
 async function perform({ seed, scale, say }: Stage): Promise<ActResult> {
   const { awayMs, endWithinMs, patience, payments } = scales[scale];
-  const stage = await BankStage.open({ lanes: apis, env: {}, bankEnv: {}, seed, patience });
+  // One customer is everybody here, and has as many payments on their way as everybody has.
+  const env = { UNFINISHED_PER_CUSTOMER_MAX: String(payments) };
+  const stage = await BankStage.open({ lanes: apis, env, bankEnv: {}, seed, patience });
   try {
     await stage.startSurvivors();
     await Promise.all(stage.lanes.map(lane => stage.start(lane)));
