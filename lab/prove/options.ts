@@ -25,7 +25,7 @@ npm run prove -- --scale long --json proof.json    the long run, and all that ca
 npm run prove -- --act random-faults --minutes 10  only the random part, for ten minutes
 
   --seed N         0 to ${seedMax}; draws the load, the faults and their times. It cannot draw how processes interleave
-  --scale NAME     gate (the default: minutes) or long (an hour or two)
+  --scale NAME     gate (the default: ten minutes) or long (two hours)
   --minutes N      how long the random part takes; without it, the scale says
   --act NAME       only this act; may be given again
   --json FILE      writes everything that was counted and timed
@@ -119,7 +119,7 @@ function readActs(names: readonly string[], acts: readonly Act[]): readonly Act[
   return acts.filter(({ name }) => wanted.has(asOption(name)));
 }
 
-/** Found out before an hour's work, not after it. */
+/** Found out before hours of work, not after them. */
 function readFile(option: string, path: string | undefined): string | undefined {
   if (path === undefined) return undefined;
   const folder = dirname(resolve(path));
