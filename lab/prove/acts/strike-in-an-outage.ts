@@ -2,7 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { armsOf } from './arm-pair.js';
 import type { BankPair } from './bank-pairs.js';
 import type { BankStage } from './bank-stage.js';
-import { isHeld, isLeftAsItShould, pay, raiseBarrier, type Place, type StruckPair } from './strike-pair.js';
+import {
+  isHeld,
+  isLeftAsItShould,
+  lookAt,
+  pay,
+  raiseBarrier,
+  type Place,
+  type StruckPair,
+} from './strike-pair.js';
 
 /** Everybody's requests have to be held at the same moment, each by a bank that is about to go down. */
 export const outageEnv = {
@@ -85,7 +93,7 @@ async function twoAtOnce(
 
 class OutageCase {
   readonly place: Place;
-  private readonly name: string;
+  readonly name: string;
   private told: StruckPair['told'] | undefined;
   diedAt = 0;
   private isMet = true;
@@ -136,7 +144,8 @@ class OutageCase {
   /** @returns `undefined` where it did not die where it should have */
   async look(): Promise<StruckPair | undefined> {
     const { diedAt, isMet, misses, name, pair, told } = this;
-    if (!isMet || told === undefined || !(await isLeftAsItShould(this.stage, pair, name))) return undefined;
+    const row = (await lookAt(this.stage, [this])).get(name);
+    if (!isMet || told === undefined || !(await isLeftAsItShould(this.stage, pair, row))) return undefined;
     return { pair, name, diedAt, faultIds: [], told, misses };
   }
 

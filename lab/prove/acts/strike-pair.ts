@@ -76,8 +76,9 @@ async function strikeOnce(place: Place, pairs: readonly BankPair[], misses: numb
   await lane.api?.kill();
   const diedAt = Date.now();
   const hasDiedThere = first.point.strike.by === 'bank' || hasDiedAt(lane, underWay);
+  const rows = await lookAt(stage, underWay);
   const isMet = await Promise.all(
-    underWay.map(async ({ pair, name }) => hasDiedThere && isLeftAsItShould(stage, pair, name)),
+    underWay.map(async ({ pair, name }) => hasDiedThere && isLeftAsItShould(stage, pair, rows.get(name))),
   );
   await release();
   return underWay.flatMap((each, index) =>
@@ -177,16 +178,34 @@ export async function isHeld(
   return reached;
 }
 
+/** What the row of a key says of where its holder died. */
+interface KeyRow {
+  readonly name: string;
+  readonly point: string;
+  readonly epoch: number;
+  readonly payment: string;
+  readonly parked: boolean;
+}
+
+/** All in one look: their leases run meanwhile, and a hundred looks at once are more than the server has room for. */
+export async function lookAt(
+  { postgres }: BankStage,
+  payments: readonly { readonly name: string }[],
+): Promise<ReadonlyMap<string, KeyRow>> {
+  const rows = await postgres.sql<KeyRow>(
+    `SELECT name, recovery_point AS point, epoch, parked_because IS NOT NULL AS parked, state ->> 'payment_id' AS payment
+       FROM unnest($1::text[], $2::text[]) AS wanted (name, key) JOIN idempotency_keys USING (key)`,
+    [payments.map(({ name }) => name), payments.map(({ name }) => keyOf(name))],
+  );
+  return new Map(rows.map(row => [row.name, row]));
+}
+
 /** The row is as a holder leaves it that dies there, and the bank has been asked no more than it should have been. */
 export async function isLeftAsItShould(
-  { bank, postgres }: BankStage,
+  { bank }: BankStage,
   { mode, point }: BankPair,
-  name: string,
+  row: KeyRow | undefined,
 ): Promise<boolean> {
-  const [row] = await postgres.sql<{ point: string; epoch: number; payment: string; parked: boolean }>(
-    `SELECT recovery_point AS point, epoch, parked_because IS NOT NULL AS parked, state ->> 'payment_id' AS payment FROM idempotency_keys WHERE key = $1`,
-    [keyOf(name)],
-  );
   if (row?.point !== point.leaves || (point.id !== 'K8' && row.epoch !== 1)) return false;
   // At K8 what is parked has been; before it, nothing has.
   if (row.parked !== (point.id === 'K8' && mode.end === 'parked')) return false;
