@@ -110,6 +110,7 @@ export async function playBankScene(
       const some = Array.from({ length: Math.min(atOnce, rounds - begun) }, (_, nth) => begun + nth);
       const pairs = some.flatMap(round => pairsOf(name, round)).filter(only);
       struck.push(...(await strikeAll({ stage, survivor, say }, pairs)));
+      await stopAskingOfParked(stage);
       say(`${name}: ${struck.length} of ${perRound * rounds} pairs struck`);
     }
     const healedAt = Date.now();
@@ -192,16 +193,21 @@ function deathsOf(pairs: readonly BankPair[]): BankPair[][] {
 }
 
 /** Until every caller has been told, or its payment is parked, or T is over: the rest is for the checkers to tell. */
-async function untilEnded({ asking, postgres }: BankStage, withinMs: number): Promise<void> {
+async function untilEnded(stage: BankStage, withinMs: number): Promise<void> {
   const until = Date.now() + withinMs;
-  while (asking.open > 0 && Date.now() < until) {
-    const parked = await postgres.sql<{ key: string }>(
-      'SELECT key FROM idempotency_keys WHERE parked_because IS NOT NULL',
-    );
-    asking.stopAsking(parked.map(({ key }) => key));
+  while (stage.asking.open > 0 && Date.now() < until) {
+    await stopAskingOfParked(stage);
     await sleep(100);
   }
-  await asking.close();
+  await stage.asking.close();
+}
+
+/** A person has to decide about these. Left alone, hundreds of their callers would be most of the load. */
+async function stopAskingOfParked({ asking, postgres }: BankStage): Promise<void> {
+  const parked = await postgres.sql<{ key: string }>(
+    'SELECT key FROM idempotency_keys WHERE parked_because IS NOT NULL',
+  );
+  asking.stopAsking(parked.map(({ key }) => key));
 }
 
 function judge(
