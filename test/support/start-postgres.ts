@@ -29,7 +29,6 @@ const folderPrefix = 'paysam-test-';
 export default async function startPostgres(_: unknown, { rootDir }: { rootDir: string }): Promise<void> {
   // Somebody who runs the suites many times has started one for all of them.
   if (process.env.TEST_SERVER_URL && process.env.TEST_TEMPLATE) return;
-  await compileOnce(rootDir);
   const server = await chooseServer(rootDir);
   const template = 'paysam_test_' + randomBytes(4).toString('hex');
   globalThis.stopTestServer = async () => {
@@ -47,15 +46,6 @@ export default async function startPostgres(_: unknown, { rootDir }: { rootDir: 
   }
   process.env.TEST_SERVER_URL = server.url;
   process.env.TEST_TEMPLATE = template;
-}
-
-/** Hundreds of processes start, each from two thousand files: what is compiled here, they find. Node sees changes. */
-async function compileOnce(rootDir: string): Promise<void> {
-  process.env.NODE_COMPILE_CACHE ??= join(rootDir, 'dist/compiled');
-  const compile = (await import(
-    join(rootDir, 'dist/lab/prove/compile-once.js')
-  )) as typeof import('../../lab/prove/compile-once.js');
-  await compile.compileOnce();
 }
 
 function chooseServer(rootDir: string): Promise<TestServer> {
