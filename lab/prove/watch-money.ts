@@ -6,11 +6,11 @@ import type { Violation } from './violation.js';
 
 /**
  * How often it looks, in milliseconds, while the books are small. It adds up every transfer each time, which takes a
- * tenth of a second for 300,000 of them; so that watching never becomes the load, it rests four times as long as it
+ * tenth of a second for 300,000 of them; so that watching never becomes the load, it rests nine times as long as it
  * looked.
  */
-const everyMs = 50;
-const restsPerLook = 4;
+const everyMs = 100;
+const restsPerLook = 9;
 
 /**
  * I4 again and again while the faults are on: one statement over our books, hence one snapshot; and ours ≤ the bank's

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Stream } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { apiNodeFlags } from '../../start/node-flags.js';
 import { freePort } from '../../start/ports.js';
 import { unlimited } from './api.js';
 
@@ -50,7 +51,10 @@ const patienceMs = 60_000;
 export async function startApi(options: ApiOptions): Promise<ApiProcess> {
   const port = await freePort();
   const began = performance.now();
-  const api = startProcess(['dist/src/main.js'], { ...options, env: { ...options.env, PORT: String(port) } });
+  // As it is shipped, unless a test wants Node to be run otherwise.
+  const flags = options.env?.NODE_OPTIONS === undefined ? apiNodeFlags : [];
+  const env = { ...options.env, PORT: String(port) };
+  const api = startProcess([...flags, 'dist/src/main.js'], { ...options, env });
   const url = `http://127.0.0.1:${port}`;
   if (!(await api.comesTrue(() => isReady(url)))) {
     const { code, signal } = await api.kill();

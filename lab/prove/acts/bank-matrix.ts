@@ -7,7 +7,14 @@ import { playBankScene } from './play-bank-scene.js';
 /** How often each pair is tried. */
 const roundsOf = { gate: 1, long: 50 } as const;
 
-const sceneNames: readonly SceneName[] = ['ordinary', 'outage', 'past its memory', 'charging twice'];
+/**
+ * One after the other. Where there are many rounds, the outages, in which everybody mostly waits for leases, take their
+ * course beside the other scenes.
+ */
+const scenesOf: Readonly<Record<Stage['scale'], readonly (readonly SceneName[])[]>> = {
+  gate: [['ordinary', 'outage', 'past its memory', 'charging twice']],
+  long: [['ordinary', 'past its memory', 'charging twice'], ['outage']],
+};
 
 /**
  * Every misbehaviour of the bank (F49 to F66) crossed with every place at which the holder of a bank payment can die. The
@@ -31,7 +38,7 @@ async function perform({ seed, scale, say }: Stage): Promise<ActResult> {
   const toTheEndMs: number[] = [];
   let operations = 0;
   let requests = 0;
-  for (const name of sceneNames) {
+  const play = async (name: SceneName) => {
     const played = await playBankScene(name, { seed, rounds, say });
     violations.push(...played.violations);
     say(`${name}: everything has ended and is judged, violations: ${played.violations.length}`);
@@ -39,7 +46,12 @@ async function perform({ seed, scale, say }: Stage): Promise<ActResult> {
     toTheEndMs.push(...played.toTheEndMs);
     operations += played.struck.length + (played.counts['tries that met nobody'] ?? 0);
     requests += played.requests;
-  }
+  };
+  await Promise.all(
+    scenesOf[scale].map(async names => {
+      for (const name of names) await play(name);
+    }),
+  );
   return {
     name: bankMatrix.name,
     violations,

@@ -10,15 +10,18 @@ import { Scribe } from '../scribe.js';
 import type { Ended } from '../send.js';
 import { Findings } from '../violation.js';
 import { LateDoor } from './late-door.js';
-import type { TcpProxy } from '../tcp-proxy.js';
+import { TcpProxy } from '../tcp-proxy.js';
 import type { Part } from './part.js';
 import type { Scene } from './scene.js';
 
 /** How often each of them happens. */
 const times = {
   gate: { lost: 1_000, impatient: 20, late: 20 },
-  long: { lost: 25_000, impatient: 200, late: 100 },
+  long: { lost: 27_500, impatient: 200, late: 100 },
 };
+
+/** Callers of each API who lose something side by side, each on a road of its own. */
+const losersPerApi = 4;
 
 /** How long an attempt is kept on its way, in milliseconds: longer than the stored answer, so that it is rebuilt. */
 const heldMs = { gate: 3_000, long: 30_000 };
@@ -70,8 +73,8 @@ export function answersLost(scene: Scene, stage: Stage): Promise<Part> {
   return lose(scene, stage, {
     what: 'F67 answers lost',
     counter: 'cut',
-    cut: (door, random) => {
-      door.cutAnswerAfter(random.between(0, bytesMin.answer));
+    cut: (road, random) => {
+      road.cutAnswerAfter(random.between(0, bytesMin.answer));
     },
     check: (end, found, operation) => {
       if (!isReplay(end)) found.add('who lost an answer is given it again', operation, { end });
@@ -84,8 +87,8 @@ export function requestsLost(scene: Scene, stage: Stage): Promise<Part> {
   return lose(scene, stage, {
     what: 'F68 requests lost',
     counter: 'request cut',
-    cut: (door, random) => {
-      door.cutRequestAfter(random.between(0, bytesMin.request));
+    cut: (road, random) => {
+      road.cutRequestAfter(random.between(0, bytesMin.request));
     },
     check: (end, found, operation) => {
       if (isReplay(end)) found.add('half a request has no answer to be given again', operation, { end });
@@ -95,33 +98,35 @@ export function requestsLost(scene: Scene, stage: Stage): Promise<Part> {
 
 interface Loss {
   readonly what: string;
-  /** How the door counts it. */
+  /** How the road counts it. */
   readonly counter: string;
-  readonly cut: (door: TcpProxy, random: Random) => void;
+  readonly cut: (road: TcpProxy, random: Random) => void;
   readonly check: (end: Ended | null, found: Findings, operation: string) => void;
 }
 
-/** A payment for each cut, at both instances side by side. */
+/** A payment for each cut, one after the other on each road. */
 async function lose(
   scene: Scene,
   { scale, seed }: Stage,
   { check, counter, cut, what }: Loss,
 ): Promise<Part> {
   const found = new Findings('I3');
-  const lanes = (['api-1', 'api-2'] as const).map(async name => {
-    const door = scene.world.doors[name];
+  const losers = Object.entries(scene.world.doors).flatMap(([api, { targetPort }]) =>
+    Array.from({ length: losersPerApi }, (_, nth) => ({ name: `${api}-${nth + 1}`, targetPort })),
+  );
+  const lanes = losers.map(async ({ name, targetPort }) => {
+    const road = await TcpProxy.start(targetPort);
     const payer = new Payer(scene, `${counter.replace(' ', '-')}-${name}`, {
-      urls: [door.url],
+      urls: [road.url],
       client: hasty,
     });
     const random = Random.of(seed, what, name);
-    const before = door.struck[counter] ?? 0;
-    for (let nth = 0; nth < times[scale].lost / 2; nth += 1) {
-      cut(door, random);
+    for (let nth = 0; nth < times[scale].lost / losers.length; nth += 1) {
+      cut(road, random);
       check(await payer.pay(random.one(rails)), found, `${what}, ${name}, ${nth + 1}`);
     }
-    await door.heal();
-    return (door.struck[counter] ?? 0) - before;
+    road.stop();
+    return road.struck[counter] ?? 0;
   });
   const lost = (await Promise.all(lanes)).reduce((sum, each) => sum + each, 0);
   return {

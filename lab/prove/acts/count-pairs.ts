@@ -19,6 +19,8 @@ export function countModes(
     count('pairs');
     count('tries that met nobody', misses);
   }
+  // Those that died together died of one kill.
+  count('APIs killed', new Set(struck.map(({ diedAt, pair }) => `${pair.point.id} ${diedAt}`)).size);
   return counts;
 }
 

@@ -8,6 +8,7 @@ import { findLeaks } from '../watch-resources.js';
 import { Findings, type Violation } from '../violation.js';
 import type { Witnesses } from '../witnesses.js';
 import { patienceOfHolders, slower } from './arm-pair.js';
+import { bankKillPoints } from './bank-kill-points.js';
 import type { SceneName } from './bank-modes.js';
 import { pairsOf, type BankPair } from './bank-pairs.js';
 import { BankStage, customer, type Env, type Lane } from './bank-stage.js';
@@ -90,7 +91,7 @@ export async function playBankScene(
   const scene = scenes[name];
   const first = pairsOf(name, 0).filter(only);
   const perRound = first.length;
-  const lanes = name === 'outage' ? perRound : Math.min(lanesAtOnce, deathsOf(first).length);
+  const lanes = name === 'outage' ? bankKillPoints.length : Math.min(lanesAtOnce, deathsOf(first).length);
   const stage = await BankStage.open({
     lanes,
     env: { ...patience, ...scene.env },
@@ -104,7 +105,7 @@ export async function playBankScene(
     // Books that the bank itself spoils have nothing to be watched for; they are judged at the end.
     const money = name === 'charging twice' ? undefined : stage.watchMoney();
     const struck: StruckPair[] = [];
-    // In an outage each pair of a round has a lane of its own.
+    // In an outage each kill point has a lane of its own.
     const atOnce = name === 'outage' ? 1 : roundsAtOnce;
     for (let begun = 0; begun < rounds; begun += atOnce) {
       const some = Array.from({ length: Math.min(atOnce, rounds - begun) }, (_, nth) => begun + nth);

@@ -32,13 +32,18 @@ const leftWithinMs = 10_000;
 
 /**
  * `killsPerMinute`: random kills of an API, faster than anybody would have it at the gate; two more with each lights out,
- * so that the two minutes of the gate have 200. A start is most of what a kill costs. `soakShare`: the part of the
- * time in which nobody is killed, so that what leaks shows; it takes ten minutes to tell a slope from noise.
+ * so that the two minutes of the gate have 200. A start is most of what a kill costs.
  */
 const scales = {
-  gate: { minutes: 2, killsPerMinute: 93, soakShare: 0 },
-  long: { minutes: 24, killsPerMinute: 30, soakShare: 0.5 },
+  gate: { minutes: 2, killsPerMinute: 93 },
+  long: { minutes: 12, killsPerMinute: 60 },
 };
+
+/**
+ * Of the minutes that a long run was told to take, the part in which nobody is killed, so that what leaks shows. It takes
+ * ten minutes to tell a slope from noise, and an hour to be believed.
+ */
+const soakShare = 0.5;
 
 /** Of the minutes that it is asked to take. Setting up, draining and judging come on top. */
 const share = { warmUp: 0.04, liveness: 0.04 };
@@ -66,7 +71,7 @@ async function perform(stage: Stage): Promise<ActResult> {
   const minutes = stage.minutes ?? scale.minutes;
   const kills = Math.ceil(minutes * scale.killsPerMinute);
   const runMs = minutes * 60_000;
-  const soakMs = runMs * scale.soakShare;
+  const soakMs = stage.scale === 'long' && stage.minutes !== undefined ? runMs * soakShare : 0;
   const safetyMs = runMs * (1 - share.warmUp - share.liveness) - soakMs;
   const schedule = drawSchedule(seed, safetyMs, kills);
 

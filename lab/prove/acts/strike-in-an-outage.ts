@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { armsOf } from './arm-pair.js';
+import { bankKillPoints } from './bank-kill-points.js';
 import type { BankPair } from './bank-pairs.js';
 import type { BankStage } from './bank-stage.js';
 import {
@@ -28,11 +29,14 @@ const awayAfterLeasesMs = 1_000;
 /** How long a holder may take to die of what the bank's end does to it. */
 const diesWithinMs = 12_000;
 
+/** How long is waited for everybody to be told once the bank is back, in milliseconds: the next outage is theirs. */
+const toldWithinMs = 15_000;
+
 /** Whoever was not met where it was to die is tried in another outage. */
 const outagesMax = 5;
 
 /**
- * F53 at every kill point in one outage, each pair in a lane of its own.
+ * F53 at every kill point in one outage, each in a lane of its own.
  *
  * @throws Error when one of them was never met at its kill point: a crash somewhere else proves nothing
  */
@@ -45,7 +49,7 @@ export async function strikeInAnOutage(
   let left = pairs;
   for (let misses = 0; misses < outagesMax && left.length > 0; misses += 1) {
     const met = await goThroughAnOutage(
-      left.map((pair, nth) => new OutageCase(stage, survivor, pair, nth, misses)),
+      left.map(pair => new OutageCase(stage, survivor, pair, misses)),
       stage,
     );
     struck.push(...met);
@@ -71,11 +75,15 @@ async function goThroughAnOutage(cases: readonly OutageCase[], stage: BankStage)
   await stage.bank.kill();
   await Promise.all(cases.map(each => each.dieOfItsAbsence()));
   const met = await Promise.all(cases.map(each => each.look()));
-  await twoAtOnce(cases, ({ place }) => stage.start(place.lane));
+  await twoAtOnce(cases, each => each.comeBack());
   // Whoever has died had claimed before.
   const lastLeaseEnds = Math.max(...cases.map(({ diedAt }) => diedAt)) + Number(outageEnv.LEASE_MS);
   await sleep(Math.max(0, lastLeaseEnds - Date.now()) + awayAfterLeasesMs);
   await stage.bank.restart();
+  await Promise.race([
+    Promise.all(cases.map(each => each.isTold())),
+    sleep(toldWithinMs, undefined, { ref: false }),
+  ]);
   return met.flatMap(each => each ?? []);
 }
 
@@ -102,19 +110,27 @@ class OutageCase {
     private readonly stage: BankStage,
     survivor: string,
     private readonly pair: BankPair,
-    index: number,
     private readonly misses: number,
   ) {
-    const lane = stage.lanes[index];
-    if (!lane) throw new Error('an outage needs a lane for each pair');
+    const lane = stage.lanes[bankKillPoints.findIndex(({ id }) => id === pair.point.id)];
+    if (!lane) throw new Error('an outage needs a lane for each kill point');
     this.place = { stage, lane, survivor };
     this.name = `${pair.name}-${misses + 1}`;
   }
 
-  arm(): Promise<void> {
+  /** Once in its life: whoever has come back from an outage is armed for the next. */
+  async arm(): Promise<void> {
+    if (!this.place.lane.api) await this.comeBack();
+  }
+
+  comeBack(): Promise<void> {
     const { pair, place, stage } = this;
     // The patience of an outage is longer than what a miss would grant.
     return stage.start(place.lane, armsOf(pair, { stage, deaths: 1, misses: 0 }));
+  }
+
+  async isTold(): Promise<void> {
+    await this.told;
   }
 
   /** To the bank's barrier, or to the kill point itself where the bank has still to answer on the way there. */

@@ -48,14 +48,15 @@ const oneOfEach = (value: string) => ({ gate: value, long: value });
 /** The table of the design, with its numbers. Not in it: what other commands measure, and their pages tell. */
 export const goals: readonly Goal[] = [
   {
-    measure: 'Kills at a known point: of an API, of a completer',
+    measure: 'Kills at a known point: of an API, of a completer, of an API in the bank’s matrix',
     gate: '300',
     long: '3,000',
     measured: evidence => {
       const [apis, completers] = ['request', 'completer'].map(holder =>
         counted('kill points', new RegExp(`^kill of a ${holder}$`))(evidence),
       );
-      return apis && `${apis}, ${completers ?? '0'}`;
+      const inMatrix = counted('bank matrix', /^APIs killed$/)(evidence);
+      return apis && `${apis}, ${completers ?? '0'}, ${inMatrix ?? '–'}`;
     },
   },
   {

@@ -129,6 +129,15 @@ function lines({ isCharged = false, ...common }: Common, all: readonly Line[]): 
   }));
 }
 
+/**
+ * How often a place is met in a run that is a multiple of the gate's. The events before the first COMMIT twice as often:
+ * all others are met by both holders or in the bank's matrix as well, and each is to be met two hundred times.
+ */
+export function timesAt({ stage, strike, times }: Place, multiple: number): number {
+  const isMetHereOnly = stage === 'started' && strike.by === 'event';
+  return times * (isMetHereOnly && multiple > 1 ? 2 * multiple : multiple);
+}
+
 export function faultOf({ fault }: Place, holder: Holder): string {
   return holder === 'completer' ? 'F87' : fault;
 }

@@ -1,5 +1,5 @@
 import { Random } from '../../random.js';
-import { places, type Holder, type Place, type Wish } from './places.js';
+import { places, timesAt, type Holder, type Place, type Wish } from './places.js';
 
 /** Who comes first after a crash: its caller, who asks again at once, or the completer, while the caller waits. */
 export type Recovery = 'repeat' | 'completer';
@@ -19,8 +19,8 @@ export interface Kill {
 /** What makes a batch likely: while the first of them is on the road, the others come together behind it. */
 const batch = { payments: 4, atLeast: 2 };
 
-/** How often each place is met, as a multiple of the gate's. */
-export const timesOf = { gate: 1, long: 10 } as const;
+/** How often each place is met, as a multiple of the gate's: in a long run a hundred times and more. */
+export const timesOf = { gate: 1, long: 5 } as const;
 
 /**
  * Every place as often as it is to be met, half of them for each way of recovery, in an order that the seed draws. Of
@@ -37,7 +37,7 @@ export function planKills(
     .filter(({ holders }) => holders.includes(holder))
     .flatMap(place => {
       const first = random.between(0, 5);
-      return Array.from({ length: Math.min(place.times * times, most) }, (_, index) =>
+      return Array.from({ length: Math.min(timesAt(place, times), most) }, (_, index) =>
         planKill(place, holder, first + index),
       );
     });

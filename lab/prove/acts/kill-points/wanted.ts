@@ -1,4 +1,4 @@
-import { faultOf, places, type Holder } from './places.js';
+import { faultOf, places, timesAt, type Holder } from './places.js';
 import type { Extent } from './setting.js';
 
 /**
@@ -12,7 +12,7 @@ export function wantedKills(holder: Holder, { times, most = Infinity }: Extent):
   for (const place of places) {
     const { family, holders, id, isShared, stage, strike } = place;
     if (!holders.includes(holder)) continue;
-    const number = Math.min(place.times * times, most);
+    const number = Math.min(timesAt(place, times), most);
     want(faultOf(place, holder), number);
     want(`kill of a ${holder}`, number);
     want(`kill of a ${holder} at ${family}`, number);
