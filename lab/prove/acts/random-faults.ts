@@ -69,9 +69,9 @@ async function perform(stage: Stage): Promise<ActResult> {
   const { say, seed } = stage;
   const scale = scales[stage.scale];
   const minutes = stage.minutes ?? scale.minutes;
-  const kills = Math.ceil(minutes * scale.killsPerMinute);
   const runMs = minutes * 60_000;
   const soakMs = stage.scale === 'long' && stage.minutes !== undefined ? runMs * soakShare : 0;
+  const kills = Math.ceil((minutes - soakMs / 60_000) * scale.killsPerMinute);
   const safetyMs = runMs * (1 - share.warmUp - share.liveness) - soakMs;
   const schedule = drawSchedule(seed, safetyMs, kills);
 
