@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { portsOfAct } from '../../test/support/own-port.js';
 import { explain } from '../../start/refusal.js';
 import { complain, say } from '../../start/screen.js';
 import type { Act, ActResult, Stage } from './act.js';
@@ -31,6 +32,8 @@ for (const end of ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const) {
     process.exit(exitCodes.stopped);
   });
 }
+// Below the ports that the system gives away.
+process.env.PORTS_FROM = String(20_000 + portsOfAct * acts.indexOf(act));
 const came = await perform(act, task);
 endChildren();
 process.send?.(came, () => process.exit());

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import type { Stream } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { apiNodeFlags } from '../../start/node-flags.js';
-import { freePort } from '../../start/ports.js';
 import { unlimited } from './api.js';
+import { ownPort } from './own-port.js';
 
 export interface ApiOptions {
   databaseUrl: string;
@@ -49,7 +49,7 @@ const patienceMs = 60_000;
 
 /** A real API in a process of its own, as it is shipped. Resolves once it says that it is ready. */
 export async function startApi(options: ApiOptions): Promise<ApiProcess> {
-  const port = await freePort();
+  const port = await ownPort();
   const began = performance.now();
   // As it is shipped, unless a test wants Node to be run otherwise.
   const flags = options.env?.NODE_OPTIONS === undefined ? apiNodeFlags : [];
