@@ -16,7 +16,7 @@ export interface Act {
 
 export interface Stage {
   readonly seed: number;
-  /** Which column of targets: of the gate, in minutes, or of the long run, in an hour. */
+  /** Which column of targets: of the gate, in minutes, or of the long run, in an hour and more. */
   readonly scale: 'gate' | 'long';
   /** How long the random part takes, where it was said; else `scale` says. */
   readonly minutes?: number;
