@@ -19,7 +19,7 @@ export interface Kill {
 /** What makes a batch likely: while the first of them is on the road, the others come together behind it. */
 const batch = { payments: 4, atLeast: 2 };
 
-/** How often each place is met, as a multiple of the gate's: in a long run a hundred times and more. */
+/** How often each place is met, as a multiple of the gate's: each line of the table then a hundred times and more. */
 export const timesOf = { gate: 1, long: 5 } as const;
 
 /**
