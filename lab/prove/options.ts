@@ -23,12 +23,12 @@ export function usage(acts: readonly Act[]): string {
 npm run prove -- --seed 7 --act random-faults      one act again, with the faults of that seed
 npm run prove -- --scale long --json proof.json    the long run, and all that came of it
 npm run prove -- --act random-faults --minutes 10  only the random part, for ten minutes
-npm run prove -- --scale long --act random-faults --minutes 120
-                                                   a soak: an hour of faults, and one in which nobody is killed
+npm run prove -- --scale long --act random-faults --minutes 72
+                                                   a soak: twelve minutes of faults, then an hour in which nobody is killed
 
   --seed N         0 to ${seedMax}; draws the load, the faults and their times. It cannot draw how processes interleave
   --scale NAME     gate (the default: ten minutes) or long (an hour and a quarter)
-  --minutes N      how long the random part takes, in a long run half of it a soak; without it, the scale says
+  --minutes N      how long the random part takes, in a long run five sixths of it a soak; without it, the scale says
   --act NAME       only this act; may be given again
   --json FILE      writes everything that was counted and timed
   --markdown FILE  writes the page for docs/

@@ -35,9 +35,8 @@ export function growthPerTenMinutes(points: readonly Point[]): number | undefine
 
 /** I11 over time: memory that grows though the load is steady, and nobody is killed. */
 export function checkMemorySlope(samples: readonly ResourceSample[]): Violation[] {
-  return [...Map.groupBy(samples, ({ process }) => process)].flatMap(([process, some]): Violation[] => {
-    const growth = growthPerTenMinutes(some.map(({ at, rssBytes }) => ({ at, value: rssBytes })));
-    if (growth === undefined || growth <= growthMax) return [];
+  return growths(samples).flatMap(({ process, growth, some }): Violation[] => {
+    if (growth <= growthMax) return [];
     const evidence = { growth, growthMax, first: some[0], last: some.at(-1) };
     return [{ invariant: 'I11', about: process, what: 'memory does not grow under a steady load', evidence }];
   });
@@ -48,12 +47,44 @@ export function checkMemorySlope(samples: readonly ResourceSample[]): Violation[
  * number rises and falls with each visit of the reaper. What was cancelled or parked stays on purpose, and is not in it.
  */
 export function checkTableIsFlat(rows: readonly Point[]): Violation[] {
-  const third = Math.floor(rows.length / 3);
-  if (third < 10) return [];
-  const [first, last] = [median(rows.slice(0, third)), median(rows.slice(-third))];
-  if (last <= 1.5 * first + 100) return [];
-  const evidence = { first, last, looks: rows.length };
+  const ends = endsOf(rows);
+  if (!ends || ends.last <= 1.5 * ends.first + 100) return [];
+  const evidence = { ...ends, looks: rows.length };
   return [{ invariant: 'I11', about: 'idempotency_keys', what: 'finished keys do not pile up', evidence }];
+}
+
+/** Both slopes as counts of an act, for whoever wants more than that nothing was found. Thousandths, since counts are whole. */
+export function countSlopes(
+  samples: readonly ResourceSample[],
+  rows: readonly Point[],
+): Record<string, number> {
+  const grown = growths(samples).map(({ growth }) => growth);
+  const ends = endsOf(rows);
+  return {
+    ...(grown.length > 0 && {
+      'seen: soak, largest growth of a memory in ten minutes, in thousandths': Math.round(
+        1_000 * Math.max(...grown),
+      ),
+    }),
+    ...(ends && {
+      'seen: soak, finished keys in its first third': ends.first,
+      'seen: soak, finished keys in its last third': ends.last,
+    }),
+  };
+}
+
+function growths(samples: readonly ResourceSample[]) {
+  return [...Map.groupBy(samples, ({ process }) => process)].flatMap(([process, some]) => {
+    const growth = growthPerTenMinutes(some.map(({ at, rssBytes }) => ({ at, value: rssBytes })));
+    return growth === undefined ? [] : [{ process, growth, some }];
+  });
+}
+
+/** The medians of the first third and the last. `undefined`: there is too little of it to say. */
+function endsOf(rows: readonly Point[]): { first: number; last: number } | undefined {
+  const third = Math.floor(rows.length / 3);
+  if (third < 10) return undefined;
+  return { first: median(rows.slice(0, third)), last: median(rows.slice(-third)) };
 }
 
 function median(points: readonly Point[]): number {

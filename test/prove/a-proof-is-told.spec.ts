@@ -3,7 +3,12 @@ import type { ActResult } from '../../lab/prove/act.js';
 import { toPage } from '../../lab/prove/evidence/page.js';
 import { histogram } from '../../lab/prove/evidence/histogram.js';
 import { exitCodeOf, tellViolations, toText, withVacuity, type Proof } from '../../lab/prove/proof.js';
-import { checkMemorySlope, checkTableIsFlat, growthPerTenMinutes } from '../../lab/prove/slopes.js';
+import {
+  checkMemorySlope,
+  checkTableIsFlat,
+  countSlopes,
+  growthPerTenMinutes,
+} from '../../lab/prove/slopes.js';
 
 const well: ActResult = {
   name: 'random faults',
@@ -201,5 +206,20 @@ describe('a slope', () => {
       Array.from({ length: 90 }, (_, nth) => ({ at: nth * minute, value: value(nth) }));
     expect(checkTableIsFlat(rows(nth => 300 + (nth % 7) * 20))).toEqual([]);
     expect(checkTableIsFlat(rows(nth => 300 + nth * 10))).toMatchObject([{ invariant: 'I11' }]);
+  });
+
+  it('is told in figures, the steepest of the memories', () => {
+    const level = samples(0).map(sample => ({ ...sample, rssBytes: 100e6 }));
+    const steep = level.map(({ at }, nth) => ({
+      ...{ at, process: 'api-2', sockets: 1, connections: 1 },
+      rssBytes: 100e6 + 1_000 * nth,
+    }));
+    const rows = Array.from({ length: 90 }, (_, nth) => ({ at: nth * minute, value: 300 + nth }));
+    expect(countSlopes([...level, ...steep], rows)).toEqual({
+      'seen: soak, largest growth of a memory in ten minutes, in thousandths': 6,
+      'seen: soak, finished keys in its first third': 315,
+      'seen: soak, finished keys in its last third': 375,
+    });
+    expect(countSlopes([], [])).toEqual({});
   });
 });

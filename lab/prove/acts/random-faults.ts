@@ -13,7 +13,7 @@ import { goWrong, type GoneWrong } from '../go-wrong.js';
 import { startLoad } from '../load.js';
 import { Random } from '../random.js';
 import { drawSchedule, drawSoak, killsPerLightsOut } from '../schedule.js';
-import { checkMemorySlope, checkTableIsFlat, type Point } from '../slopes.js';
+import { checkMemorySlope, checkTableIsFlat, countSlopes, type Point } from '../slopes.js';
 import { MoneyWatch } from '../watch-money.js';
 import { findLeaks, ResourceWatch } from '../watch-resources.js';
 import { countLargeBatches, countWhatStruck, wantedIn } from '../what-struck.js';
@@ -43,9 +43,9 @@ const scales = {
  * Of the minutes that a long run was told to take, the part in which nobody is killed, so that what leaks shows. It takes
  * ten minutes to tell a slope from noise, and an hour to be believed.
  */
-const soakShare = 0.5;
+const soakShare = 5 / 6;
 
-/** Of the minutes that it is asked to take. Setting up, draining and judging come on top. */
+/** Of the minutes that are not a soak. Setting up, draining and judging come on top. */
 const share = { warmUp: 0.04, liveness: 0.04 };
 
 /** Enough that batches are larger than one, while two cores still have time for everybody else. */
@@ -71,8 +71,9 @@ async function perform(stage: Stage): Promise<ActResult> {
   const minutes = stage.minutes ?? scale.minutes;
   const runMs = minutes * 60_000;
   const soakMs = stage.scale === 'long' && stage.minutes !== undefined ? runMs * soakShare : 0;
-  const kills = Math.ceil((minutes - soakMs / 60_000) * scale.killsPerMinute);
-  const safetyMs = runMs * (1 - share.warmUp - share.liveness) - soakMs;
+  const withKillsMs = runMs - soakMs;
+  const kills = Math.ceil((withKillsMs / 60_000) * scale.killsPerMinute);
+  const safetyMs = withKillsMs * (1 - share.warmUp - share.liveness);
   const schedule = drawSchedule(seed, safetyMs, kills);
 
   say(`${kills} kills, and other faults until the last of them, in ${minutes} min or as long as they take`);
@@ -90,7 +91,7 @@ async function perform(stage: Stage): Promise<ActResult> {
   const resources = new ResourceWatch(world.postgres.url, () => world.pids());
   try {
     say('warm-up');
-    await sleep(runMs * share.warmUp);
+    await sleep(withKillsMs * share.warmUp);
     say('faults');
     const gone = [await goWrong(world, schedule, say)];
     await strikeWhatIsLeft(world, Math.min(leftWithinMs, safetyMs));
@@ -106,7 +107,7 @@ async function perform(stage: Stage): Promise<ActResult> {
     say('healing, and what is under way comes to its end');
     await world.heal(shuffled(Random.of(seed, 'healing'), victims));
     const healedAt = await timeOf(world);
-    await sleep(runMs * share.liveness);
+    await sleep(withKillsMs * share.liveness);
     await Promise.all([driver.drain(drainWithinMs), untilQuiet(world).then(() => unpark(world))]);
     await untilQuiet(world);
 
@@ -141,7 +142,7 @@ async function perform(stage: Stage): Promise<ActResult> {
       operations: countSucceeded(witnesses).operations,
       // Those that were answered: while both APIs are down, a caller knocks at a door behind which nobody is.
       requests: witnesses.log.filter(({ reply }) => reply?.status != null).length,
-      counts: countAll(witnesses, world, gone),
+      counts: { ...countAll(witnesses, world, gone), ...countSlopes(steady, soak.rows) },
       wanted: wantedIn(minutes, kills + 2 * Math.floor(kills / killsPerLightsOut)),
       timesMs: timesOf(witnesses),
     };

@@ -159,6 +159,22 @@ export const goals: readonly Goal[] = [
     measured: timed('bank outage', /^drain$/, 1),
   },
   {
+    measure: 'Soak: growth of memory in ten minutes; finished keys at first, at last',
+    gate: '–',
+    long: '< 1 %; as many',
+    measured: evidence => {
+      const seen = find(evidence.proof, 'random faults')?.counts ?? {};
+      const [grown, first, last] = [
+        'largest growth of a memory in ten minutes, in thousandths',
+        'finished keys in its first third',
+        'finished keys in its last third',
+      ].map(what => seen[`seen: soak, ${what}`]);
+      return grown === undefined
+        ? undefined
+        : `${(grown / 10).toFixed(1)} %; ${number(first ?? 0)}, ${number(last ?? 0)}`;
+    },
+  },
+  {
     measure: 'Mutations caught',
     ...oneOfEach('all'),
     measured: ({ mutations }) => {
