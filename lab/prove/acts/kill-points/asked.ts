@@ -13,8 +13,8 @@ export function checkTheBankWasAsked(witnesses: Witnesses, found: Iterable<Payme
   const joined = join(witnesses);
   const findings = new Findings('I1');
   const requests = Map.groupBy(witnesses.bank.requests, ({ reference }) => reference);
-  for (const { key, operation, params } of found) {
-    for (const { id } of joined.effects.get(`${params.from} ${key}`) ?? []) {
+  for (const { customer, key, operation } of found) {
+    for (const { id } of joined.effects.get(`${customer} ${key}`) ?? []) {
       const its = requests.get(id) ?? [];
       const orders = its.filter(({ method }) => method === 'PUT');
       if (orders.length > 1)

@@ -1,4 +1,4 @@
-import { DriverLog, monotonicMs, type PaymentAsked, type Reply } from '../../driver-log.js';
+import { DriverLog, monotonicMs, type PaymentAsked, type RefundAsked, type Reply } from '../../driver-log.js';
 import { FetchSender } from '../../fetch-sender.js';
 import { requestHash } from '../../log-holes.js';
 import type { Caller } from '../../plan.js';
@@ -13,12 +13,16 @@ const haste = 0.04;
 /** T of invariant I5, in milliseconds: after that a caller gives up, and the checkers find out why it had to. */
 export const endWithinMs = 15_000;
 
-/** One intended payment. */
+/** What all refunds together may give back, in minor units: more than are made, of two digits each. */
+const paidInAdvance = 1_000_000;
+
+/** One intended payment, or the refund of a part of one: it goes the same way, and can die in the same places. */
 export interface Payment {
   /** Also its reference. */
   readonly operation: string;
+  readonly customer: string;
   readonly key: string;
-  readonly params: PaymentAsked;
+  readonly params: PaymentAsked | RefundAsked;
 }
 
 /**
@@ -31,6 +35,8 @@ export class DirectedCaller {
   private readonly attempts = new Map<string, number>();
   private begun = 0;
   private exchanges = 0;
+  /** The id of the payment that refunds give back. */
+  private refundable: string | undefined;
 
   constructor(
     readonly path: string,
@@ -43,17 +49,28 @@ export class DirectedCaller {
 
   /** @param creditor whom the other bank pays; nobody else's, so that the bank can be told to hold just this one */
   newPayment(wish: Wish, creditor: string): Payment {
-    const operation = `kill-${(this.begun += 1)}`;
-    const params: PaymentAsked = {
+    if (wish === 'refund') {
+      if (this.refundable === undefined) throw new Error('there is nothing to give back yet');
+      const amount = this.random.between(10, 99);
+      return this.named(() => ({ payment_id: this.refundable ?? '', amount }));
+    }
+    return this.named(reference => ({
       to: wish === 'ledger' ? 'sam' : creditor,
       // Of one length, so that answers are.
       amount: this.random.between(1_000, 9_999),
       currency: 'GBP',
       from: this.caller.name,
       rail: wish === 'ledger' ? 'ledger' : 'bank',
-      reference: operation,
-    };
-    return { operation, key: `key-${operation}-${this.random.between(100_000, 999_999)}`, params };
+      reference,
+    }));
+  }
+
+  /** Before anything dies: the payment that refunds give back, part by part. */
+  async payInAdvance(urls: readonly string[]): Promise<void> {
+    const payment = this.newPayment('ledger', 'sam');
+    const params = { ...payment.params, amount: paidInAdvance };
+    const replies = await this.untilTold({ ...payment, params }, urls);
+    this.refundable = replies.at(-1)?.told?.id;
   }
 
   /** Once, to this one. @returns what was told; that nothing came back is an answer, too */
@@ -75,19 +92,25 @@ export class DirectedCaller {
     this.log.close();
   }
 
+  private named(paramsOf: (reference: string) => Payment['params']): Payment {
+    const operation = `kill-${(this.begun += 1)}`;
+    const params = paramsOf(operation);
+    const key = `key-${operation}-${this.random.between(100_000, 999_999)}`;
+    return { operation, customer: this.caller.name, key, params };
+  }
+
   /** @param until aborted, it sends no more: what is on its way is waited for */
   private async send(
-    { key, operation, params }: Payment,
+    { customer, key, operation, params }: Payment,
     urls: readonly string[],
     until: AbortSignal,
     told: () => void = () => undefined,
   ): Promise<Reply[]> {
     const replies: Reply[] = [];
-    const { name: customer, apiKey } = this.caller;
+    const { apiKey } = this.caller;
     const sender = new FetchSender(urls, this.random, () => haste);
-    const asked = 'pay';
-    const body = JSON.stringify(params);
-    const request: Request = { apiKey, method: 'POST', path: '/payments', key, asked, body };
+    const asked = 'payment_id' in params ? 'refund' : 'pay';
+    const request: Request = { apiKey, method: 'POST', key, asked, ...spelled(params) };
     const listener: Listener = {
       begins: () => {
         const exchange = `kill:${(this.exchanges += 1)}`;
@@ -115,6 +138,12 @@ export class DirectedCaller {
     await sender.send(request, listener, until);
     return replies;
   }
+}
+
+function spelled(params: Payment['params']): Pick<Request, 'path' | 'body'> {
+  if (!('payment_id' in params)) return { path: '/payments', body: JSON.stringify(params) };
+  const { payment_id, ...body } = params;
+  return { path: `/payments/${payment_id}/refunds`, body: JSON.stringify(body) };
 }
 
 /** Done before this caller asked, and told so. */

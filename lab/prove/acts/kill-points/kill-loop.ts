@@ -4,6 +4,7 @@ import { faultOf } from './places.js';
 import type { Kill } from './plan.js';
 import { recover, type Heirs } from './recover.js';
 import type { Tally } from './tally.js';
+import { withRefunds } from './wanted.js';
 
 /** What is to be done, and how often it went wrong: of the harness's own making, and told apart. */
 export class Agenda {
@@ -70,12 +71,13 @@ export async function killAndRecover(
   }
 }
 
-function count({ holder, place, recovery }: Kill, batchSize: number, tally: Tally): void {
+function count({ holder, place, recovery, wish }: Kill, batchSize: number, tally: Tally): void {
   tally.count(faultOf(place, holder));
   tally.count(`kill of a ${holder}`);
   tally.count(`kill of a ${holder} at ${place.family}`);
   tally.count(`place ${place.id}, ${holder}`);
   tally.count(`after ${place.family} of a ${holder}: ${recovery} first`);
+  if (wish === 'refund') tally.count(withRefunds);
   if (place.strike.by === 'event') tally.count(`fault point ${place.strike.point}@${place.stage}, ${holder}`);
   if (place.isShared && batchSize > 1) tally.count(`kill of a batch at ${place.family} of a ${holder}`);
 }

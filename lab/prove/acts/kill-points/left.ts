@@ -120,4 +120,6 @@ const rowsOf = `
   UNION ALL
   SELECT 'payment', idempotency_key FROM payments WHERE idempotency_key = ANY ($1)
   UNION ALL
+  SELECT 'refund', idempotency_key FROM refunds WHERE idempotency_key = ANY ($1)
+  UNION ALL
   SELECT 'history', key FROM key_history WHERE key = ANY ($1)`;

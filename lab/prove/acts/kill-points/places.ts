@@ -14,8 +14,8 @@ export type Strike =
   /** So many bytes of the answer reach the caller. */
   | { readonly by: 'answer'; readonly bytes: (length: number) => number };
 
-/** What is asked for: paid by the other bank, declined by it, or paid within our own books. */
-export type Wish = 'paid' | 'declined' | 'ledger';
+/** What is asked for: paid by the other bank, declined by it, paid within our own books, or given back there. */
+export type Wish = 'paid' | 'declined' | 'ledger' | 'refund';
 
 /** A place where a process can die: a line of the table of kill points in the design. */
 export interface Place {
@@ -64,7 +64,7 @@ const faults: Readonly<Record<string, string>> = {
  * of all of them together.
  */
 export const places: readonly Place[] = [
-  ...lines({ stage: 'started', wishes: ['paid', 'ledger'], holders: requests }, [
+  ...lines({ stage: 'started', wishes: ['paid', 'ledger', 'refund'], holders: requests }, [
     ['K0', at('boarding'), null, 20],
     ['K1 claimed', at('keys_claimed'), null, 20],
     ['K1 books', at('books_opened'), null, 20],
@@ -74,7 +74,7 @@ export const places: readonly Place[] = [
   ...lines({ stage: 'started', wishes: ['paid'], holders: requests }, [
     ['K7 T1 after', commit('after'), reserved, 4],
   ]),
-  ...lines({ stage: 'started', wishes: ['ledger'], holders: requests }, [
+  ...lines({ stage: 'started', wishes: ['ledger', 'refund'], holders: requests }, [
     ['K7 T1 ledger after', commit('after'), 'finished', 4],
     ['K8 ledger', at('committed'), 'finished', 4],
   ]),

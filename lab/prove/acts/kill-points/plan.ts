@@ -47,7 +47,10 @@ export function planKills(
     .map(({ kill }) => kill);
 }
 
-/** Halves and thirds have nothing in common: six in a row have every combination of them. */
+/**
+ * Halves and thirds have nothing in common: six in a row have every combination of them. The next six have them with
+ * the next wish, or every second wish would always be followed by the same recovery.
+ */
 function planKill(place: Place, holder: Holder, nth: number): Kill {
   const isBatch = place.isShared && nth % 3 !== 0;
   // One answer is cut at a time. Elsewhere others are under way beside the one that is met.
@@ -56,7 +59,7 @@ function planKill(place: Place, holder: Holder, nth: number): Kill {
     place,
     holder,
     recovery: nth % 2 === 0 ? 'repeat' : 'completer',
-    wish: place.wishes[nth % place.wishes.length] ?? place.wishes[0],
+    wish: place.wishes[(nth + Math.floor(nth / 6)) % place.wishes.length] ?? place.wishes[0],
     ...(isBatch ? batch : place.isShared ? { payments: 1, atLeast: 1 } : alone),
   };
 }

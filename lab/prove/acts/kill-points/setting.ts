@@ -76,12 +76,10 @@ export class Setting implements Extent {
     await database.query('CREATE INDEX ON key_history (key)');
     const [alice] = world.callers();
     if (!alice) throw new Error('nobody pays in this world');
-    return new Setting(
-      world,
-      database,
-      new DirectedCaller(join(world.folder, 'kills.jsonl'), alice, extent.seed),
-      extent,
-    );
+    const caller = new DirectedCaller(join(world.folder, 'kills.jsonl'), alice, extent.seed);
+    const setting = new Setting(world, database, caller, extent);
+    await caller.payInAdvance(setting.heirs.urls);
+    return setting;
   }
 
   /**

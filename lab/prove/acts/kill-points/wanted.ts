@@ -1,12 +1,17 @@
 import { faultOf, places, timesAt, type Holder } from './places.js';
+import { planKills } from './plan.js';
 import type { Extent } from './setting.js';
+
+/** How a kill is counted as well whose victim had refunds in its hands. */
+export const withRefunds = 'killed with refunds in hand';
 
 /**
  * How often each thing has to happen, by the names under which it is counted: every line of the table, every fault
  * point, both ways of recovery after each line, and at least half of the crashes within a transaction on several
  * payments at once.
  */
-export function wantedKills(holder: Holder, { times, most = Infinity }: Extent): Record<string, number> {
+export function wantedKills(holder: Holder, extent: Extent): Record<string, number> {
+  const { times, most = Infinity } = extent;
   const wanted: Record<string, number> = {};
   const want = (what: string, number: number) => (wanted[what] = (wanted[what] ?? 0) + number);
   for (const place of places) {
@@ -22,5 +27,6 @@ export function wantedKills(holder: Holder, { times, most = Infinity }: Extent):
     want(`after ${family} of a ${holder}: completer first`, Math.floor(number / 2));
     if (isShared) want(`kill of a batch at ${family} of a ${holder}`, Math.floor(number / 2));
   }
-  return wanted;
+  const refunds = planKills(holder, extent).filter(({ wish }) => wish === 'refund').length;
+  return { ...wanted, ...(refunds > 0 && { [withRefunds]: refunds }) };
 }
