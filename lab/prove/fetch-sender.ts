@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from './random.js';
 import type { Ended, Listener, Request, Sender } from './send.js';
+import { Turns } from './turns.js';
 
 /** Longer than any answer may take: a caller is kept waiting for 10 s, or as long as it asked, at most 5 s here. */
 const attemptTimeoutMs = 15_000;
@@ -19,25 +20,28 @@ export class FetchSender implements Sender {
   private turn = 0;
   private readonly ending = new AbortController();
 
-  /** @param haste what part of the time that `Retry-After` asks for is waited: 1 is a well-behaved caller */
+  /**
+   * @param haste what part of the time that `Retry-After` asks for is waited: 1 is a well-behaved caller. One who waits
+   *   longer than that does so after a silence, too
+   * @param turns how many are sent at once, by all senders that share them
+   */
   constructor(
     private readonly urls: readonly string[],
     private readonly random: Random,
     private readonly haste: () => number = () => 1,
+    private readonly turns = new Turns(Infinity),
   ) {}
 
   async send(request: Request, listener: Listener, signal: AbortSignal): Promise<Ended | null> {
     const haste = this.haste();
-    for (let silences = 0; !signal.aborted;) {
-      const exchange = listener.begins();
-      const end = await this.attempt(request);
-      listener.ends(exchange, end);
+    for (let silences = 0; ;) {
+      const end = await this.turns.take(() => this.exchange(request, listener, signal));
+      if (end === null) return null;
       if (end.kind === 'silence') silences += 1;
       const waitMs = end.kind === 'silence' ? this.backoff(silences) : whenToComeBack(request, end);
       if (waitMs === null) return end;
-      await this.rest(waitMs * (end.kind === 'silence' ? 1 : haste), signal);
+      await this.rest(waitMs * (end.kind === 'silence' ? Math.max(1, haste) : haste), signal);
     }
-    return null;
   }
 
   /** Those who wait come now, and nobody waits for long any more. */
@@ -51,6 +55,15 @@ export class FetchSender implements Sender {
     await sleep(isEnding ? Math.min(ms, lastWaitMs) : ms, undefined, { signal: until }).catch(
       () => undefined,
     );
+  }
+
+  /** @returns `null`: by the time it was its turn, nobody wanted to know any more */
+  private async exchange(request: Request, listener: Listener, signal: AbortSignal): Promise<Ended | null> {
+    if (signal.aborted) return null;
+    const exchange = listener.begins();
+    const end = await this.attempt(request);
+    listener.ends(exchange, end);
+    return end;
   }
 
   private async attempt(request: Request): Promise<Ended> {

@@ -5,6 +5,7 @@ import type { Caller } from '../plan.js';
 import { Random } from '../random.js';
 import { replyOf } from '../reply.js';
 import type { Ended, Request } from '../send.js';
+import { Turns } from '../turns.js';
 
 /** A payment as it is to be asked for. Its name is its reference, and with `key-` before it its key. */
 export interface Wanted {
@@ -18,6 +19,12 @@ export interface Wanted {
 }
 
 /**
+ * Requests under way at once. All of its callers live in one process: twenty thousand of them, let loose after a hiccup,
+ * would keep it from hearing any answer in time, and so would come back for ever.
+ */
+const atOnceMax = 256;
+
+/**
  * A caller of one payment at a time, who writes the same log as the driver does: for acts that have to know which
  * payment is where. It asks on with the same key until it is told how it ended, or to stop.
  */
@@ -27,6 +34,7 @@ export class Asking {
   private readonly stops = new Map<string, AbortController>();
   private readonly attempts = new Map<string, number>();
   private readonly waiting = new Set<Promise<unknown>>();
+  private readonly turns = new Turns(atOnceMax);
   private exchanges = 0;
   private closing: Promise<void> | undefined;
 
@@ -84,7 +92,7 @@ export class Asking {
       ...{ method: 'POST', path: '/payments', asked: 'pay' },
       ...{ apiKey, key, body: JSON.stringify(params) },
     };
-    const sender = new FetchSender(urls, this.random, () => this.how.patience);
+    const sender = new FetchSender(urls, this.random, () => this.how.patience, this.turns);
     const listener = {
       begins: () => {
         const exchange = `${customer}:${(this.exchanges += 1)}`;

@@ -45,6 +45,10 @@ export async function lookAtWhatIsLeft(database: Pool, crash: Crash, tally: Tall
   // On a busy machine an order may time out, and what the bank holds is the question about it, not the one that was meant.
   const isEarly = kill.place.strike.by === 'bank' && wrong.some(({ its }) => isBefore(kill.place.stage, its));
   if (isEarly) throw new Missed(`${id}, ${kill.holder}: it was met before it came there`, payments);
+  // A completer that was kept from the processor for longer than a lease takes its own payments over, and the attempts
+  // that it had before share its batch to no effect.
+  const isFencedByItself = wrong.length > 0 && wrong.every(({ its }) => isTakenOver(its.at(-1), changes));
+  if (isFencedByItself) throw new Missed(`${id}, ${kill.holder}: its lease had run out`, payments);
   const isMissed = isGivenBack && (wrong.length > 0 || kill.place.strike.by === 'bank');
   if (isMissed) throw new Missed(`${id}, ${kill.holder}: it had given the payment back`, payments);
   if (wrong.length > 0) {
@@ -94,6 +98,14 @@ async function lookForNothing(
  */
 function isBefore(stage: RecoveryPoint, changes: readonly Change[]): boolean {
   return changes.every(({ point }) => point !== stage);
+}
+
+/** Whether the same process has taken the key over since. That it was not too early is for the checkers to find out. */
+function isTakenOver(last: Change | undefined, changes: readonly Change[]): boolean {
+  if (!last) return false;
+  return changes
+    .slice(changes.indexOf(last))
+    .some(({ attempt, key }) => key === last.key && attempt !== last.attempt);
 }
 
 /** It wrote to its key and came no further: that is how a holder gives it back. */
