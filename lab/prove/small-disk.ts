@@ -14,7 +14,10 @@ const chunks = [2 ** 20, 4_096, 1];
  * and only on Linux.
  */
 export class SmallDisk {
-  private constructor(readonly folder: string) {}
+  private constructor(readonly folder: string) {
+    // Also when a run is stopped: a mounted folder cannot be deleted, and would outlive everybody.
+    process.once('exit', this.unmountAtExit);
+  }
 
   /** @returns `undefined`: none can be had here */
   static mount(): SmallDisk | undefined {
@@ -48,9 +51,13 @@ export class SmallDisk {
 
   /** Nothing may use it any more. */
   unmount(): void {
+    process.off('exit', this.unmountAtExit);
     spawnSync('umount', [this.folder]);
     rmdirSync(this.folder);
   }
+
+  /** Whoever still uses it is about to end. */
+  private readonly unmountAtExit = () => void spawnSync('umount', ['-l', this.folder]);
 
   private get ballast(): string {
     return join(this.folder, 'ballast');
