@@ -6,16 +6,20 @@ describe('callers who share turns', () => {
     const turns = new Turns(3);
     const came: number[] = [];
     let [atOnce, most] = [0, 0];
-    await Promise.all(
-      Array.from({ length: 20 }, (_, nth) =>
-        turns.take(async () => {
-          came.push(nth);
-          most = Math.max(most, (atOnce += 1));
-          await sleep(nth % 4);
-          atOnce -= 1;
-        }),
-      ),
-    );
+    const comeAll = (from: number) =>
+      Promise.all(
+        Array.from({ length: 20 }, (_, nth) =>
+          turns.take(async () => {
+            came.push(from + nth);
+            most = Math.max(most, (atOnce += 1));
+            await sleep(nth % 4);
+            atOnce -= 1;
+          }),
+        ),
+      );
+    await comeAll(0);
+    // Those who come once all turns are free again find as many of them.
+    await comeAll(20);
     expect(most).toBe(3);
     expect(came).toEqual([...came].sort((one, other) => one - other));
   });

@@ -50,9 +50,9 @@ export class DirectedCaller {
   /** @param creditor whom the other bank pays; nobody else's, so that the bank can be told to hold just this one */
   newPayment(wish: Wish, creditor: string): Payment {
     if (wish === 'refund') {
-      if (this.refundable === undefined) throw new Error('there is nothing to give back yet');
-      const amount = this.random.between(10, 99);
-      return this.named(() => ({ payment_id: this.refundable ?? '', amount }));
+      const { refundable: payment_id } = this;
+      if (payment_id === undefined) throw new Error('there is nothing to give back yet');
+      return this.named(() => ({ payment_id, amount: this.random.between(10, 99) }));
     }
     return this.named(reference => ({
       to: wish === 'ledger' ? 'sam' : creditor,
@@ -65,12 +65,14 @@ export class DirectedCaller {
     }));
   }
 
-  /** Before anything dies: the payment that refunds give back, part by part. */
+  /** Before anything dies: the payment that refunds give back, part by part. @throws Error when it is not paid */
   async payInAdvance(urls: readonly string[]): Promise<void> {
     const payment = this.newPayment('ledger', 'sam');
     const params = { ...payment.params, amount: paidInAdvance };
     const replies = await this.untilTold({ ...payment, params }, urls);
-    this.refundable = replies.at(-1)?.told?.id;
+    const last = replies.at(-1);
+    if (last?.status !== 200 || !last.told) throw new Error('what refunds are to give back was not paid');
+    this.refundable = last.told.id;
   }
 
   /** Once, to this one. @returns what was told; that nothing came back is an answer, too */
