@@ -7,7 +7,7 @@ import { explain, Refusal } from '../../start/refusal.js';
 import { complain, say } from '../../start/screen.js';
 import type { Act, ActResult } from './act.js';
 import { acts } from './acts.js';
-import { compileOnce } from './compile-once.js';
+import { bundleApp } from './bundle-app.js';
 import { writeEvidence } from './evidence/write-evidence.js';
 import { readOptions, usage, type Options } from './options.js';
 import { performActs } from './perform-acts.js';
@@ -41,7 +41,7 @@ async function prove(options: Options): Promise<void> {
   const { version: postgres } = findBinaries(findHome(join(folder, 'tmp')));
   stopOnSignal(folder);
   const began = performance.now();
-  await compileOnce();
+  await bundleApp(join(folder, 'app'));
   const came = new Map<Act, ActResult | Failure>();
   await performActs(
     options,

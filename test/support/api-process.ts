@@ -54,7 +54,7 @@ export async function startApi(options: ApiOptions): Promise<ApiProcess> {
   // As it is shipped, unless a test wants Node to be run otherwise.
   const flags = options.env?.NODE_OPTIONS === undefined ? apiNodeFlags : [];
   const env = { ...options.env, PORT: String(port) };
-  const api = startProcess([...flags, 'dist/src/main.js'], { ...options, env });
+  const api = startProcess([...flags, scriptOf('main')], { ...options, env });
   const url = `http://127.0.0.1:${port}`;
   if (!(await api.comesTrue(() => isReady(url)))) {
     const { code, signal } = await api.kill();
@@ -66,7 +66,13 @@ export async function startApi(options: ApiOptions): Promise<ApiProcess> {
 
 /** `src/worker.ts` alone, in a process of its own. `args`: which workers, and how. */
 export function startWorker({ args = [], ...options }: ApiOptions & { args?: string[] }): RealProcess {
-  return startProcess(['dist/src/worker.js', ...args], options);
+  return startProcess([scriptOf('worker'), ...args], options);
+}
+
+/** As it was built, or as somebody who starts thousands of them has bundled it: see lab/prove/bundle-app.ts. */
+function scriptOf(name: 'main' | 'worker'): string {
+  const { APP_BUNDLE: bundle } = process.env;
+  return bundle === undefined ? `dist/src/${name}.js` : `${bundle}/${name}.mjs`;
 }
 
 function startProcess(

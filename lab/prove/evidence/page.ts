@@ -80,7 +80,7 @@ function conditions({ at, machine, postgres, scale, seed, tookMs }: Proof): stri
   return [
     `${at.slice(0, 16).replace('T', ' ')} UTC, commit ${commit}, seed ${seed}, scale ${scale}, ${Math.round(tookMs / 60_000)} min`,
     `${cores} cores, ${memoryGib} GiB, ${system.split(/[ -]/)[0] ?? ''}; everything shares them`,
-    `Node ${node}, PostgreSQL ${postgres} with fsync, full_page_writes and synchronous_commit on`,
+    `Node ${node}, PostgreSQL ${postgres} with fsync, full_page_writes and synchronous_commit on; API and workers bundled, nothing minified`,
   ];
 }
 

@@ -1,0 +1,78 @@
+import type { RecoveryPoint } from '../../database-witness.js';
+import type { Kill } from './plan.js';
+
+/** What a process that died had written to the row of a key, in the order of its writing. */
+export interface Change extends Record<string, unknown> {
+  readonly key: string;
+  readonly attempt: string;
+  readonly point: RecoveryPoint;
+  readonly transaction: string;
+}
+
+/** An attempt that the dead holder had not brought where it should have, with what it had done for it. */
+export interface Wrong {
+  readonly attempt: string;
+  readonly its: readonly Change[];
+}
+
+/** Those of the attempts it was met with that it has not left at `leaves`. */
+export function elsewhereThan(
+  leaves: RecoveryPoint,
+  met: readonly string[],
+  changes: readonly Change[],
+): Wrong[] {
+  return met.flatMap(attempt => {
+    const its = changes.filter(change => change.attempt === attempt);
+    return its.at(-1)?.point === leaves ? [] : [{ attempt, its }];
+  });
+}
+
+/**
+ * Why a crash does not count: its holder was not met with these payments in its hands. That says something about the
+ * machine, and the crash is brought about once more. What has no excuse is the product's mistake.
+ */
+export function excuseOf(
+  { place }: Pick<Kill, 'place'>,
+  crash: {
+    readonly met: readonly string[];
+    readonly wrong: readonly Wrong[];
+    readonly changes: readonly Change[];
+  },
+): string | undefined {
+  const { changes, met, wrong } = crash;
+  const isAtTheBank = place.strike.by === 'bank';
+  // On a busy machine an order may time out, and what the bank holds is the question about it, not the one that was meant.
+  if (isAtTheBank && wrong.some(({ its }) => isBefore(place.stage, its)))
+    return 'it was met before it came there';
+  // A completer that was kept from the processor for longer than a lease takes its own payments over, and the attempts
+  // that it had before share its batch to no effect.
+  if (wrong.length > 0 && wrong.every(({ its }) => isTakenOver(its.at(-1), changes)))
+    return 'its lease had run out';
+  const isGivenBack = met.some(attempt => hasPostponed(changes.filter(change => change.attempt === attempt)));
+  return isGivenBack && (wrong.length > 0 || isAtTheBank) ? 'it had given the payment back' : undefined;
+}
+
+/**
+ * Whoever calls from `stage` has written that point down first. Should a mistake of ours let it call without, the kills at
+ * that call's own events, which are never excused, would show it.
+ */
+function isBefore(stage: RecoveryPoint, changes: readonly Change[]): boolean {
+  return changes.every(({ point }) => point !== stage);
+}
+
+/** Whether the same process has taken the key over since. That it was not too early is for the checkers to find out. */
+function isTakenOver(last: Change | undefined, changes: readonly Change[]): boolean {
+  if (!last) return false;
+  return changes
+    .slice(changes.indexOf(last))
+    .some(({ attempt, key }) => key === last.key && attempt !== last.attempt);
+}
+
+/** It wrote to its key and came no further: that is how a holder gives it back. */
+function hasPostponed(changes: readonly Change[]): boolean {
+  const transactions = new Map<RecoveryPoint, Set<string>>();
+  for (const { point, transaction } of changes) {
+    transactions.set(point, (transactions.get(point) ?? new Set()).add(transaction));
+  }
+  return [...transactions.values()].some(({ size }) => size > 1);
+}

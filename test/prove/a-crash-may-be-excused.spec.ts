@@ -1,0 +1,69 @@
+import { elsewhereThan, excuseOf, type Change } from '../../lab/prove/acts/kill-points/excuse.js';
+import { places } from '../../lab/prove/acts/kill-points/places.js';
+import type { RecoveryPoint } from '../../lab/prove/database-witness.js';
+
+/** What the dead process wrote: each `key attempt point`, in a transaction of its own. */
+function wrote(...lines: string[]): Change[] {
+  return lines.map((line, index) => {
+    const [key = '', attempt = '', point = ''] = line.split(' ');
+    return { key, attempt, point: point as RecoveryPoint, transaction: String(index) };
+  });
+}
+
+/** How many attempts are elsewhere than they should be, and what excuses that. */
+function verdictAt(id: string, met: readonly string[], changes: readonly Change[]) {
+  const place = places.find(each => each.id === id);
+  if (!place?.leaves) throw new Error(`${id} is no place that leaves anything`);
+  const wrong = elsewhereThan(place.leaves, met, changes);
+  return { wrong: wrong.length, excuse: excuseOf({ place }, { met, wrong, changes }) };
+}
+
+describe('a process that died has left its keys', () => {
+  it('where they should be', () => {
+    const changes = wrote('k1 a1 funds_reserved', 'k1 a1 finished');
+    expect(verdictAt('K8 declined', ['a1'], changes)).toEqual({ wrong: 0, excuse: undefined });
+  });
+
+  it('elsewhere, and nothing excuses that', () => {
+    const changes = wrote('k1 a1 funds_reserved');
+    expect(verdictAt('K8 declined', ['a1'], changes)).toEqual({ wrong: 1, excuse: undefined });
+    expect(verdictAt('K8 declined', ['a1'], [])).toEqual({ wrong: 1, excuse: undefined });
+  });
+
+  it('with itself, since it had no processor for longer than a lease', () => {
+    const changes = wrote('k1 a1 funds_reserved', 'k1 a2 funds_reserved', 'k1 a2 finished');
+    expect(verdictAt('K8 declined', ['a1', 'a2'], changes)).toEqual({
+      wrong: 1,
+      excuse: 'its lease had run out',
+    });
+  });
+
+  it('with itself, and one of them elsewhere: that it was slow for the one does not excuse the other', () => {
+    const changes = wrote('k1 a1 funds_reserved', 'k2 b1 funds_reserved', 'k1 a2 finished');
+    expect(verdictAt('K8 declined', ['a1', 'a2', 'b1'], changes)).toEqual({ wrong: 2, excuse: undefined });
+    // Nor does what it had taken over before that.
+    const before = wrote('k1 a0 funds_reserved', 'k1 a1 funds_reserved');
+    expect(verdictAt('K8 declined', ['a1'], before)).toEqual({ wrong: 1, excuse: undefined });
+  });
+
+  it('given back, and so it died without them', () => {
+    const changes = wrote('k1 a1 funds_reserved', 'k1 a1 funds_reserved');
+    expect(verdictAt('K6 T3', ['a1'], changes)).toEqual({
+      wrong: 1,
+      excuse: 'it had given the payment back',
+    });
+    // An order that timed out is given back at the point where it is held, too.
+    expect(verdictAt('K4p', ['a1'], changes)).toEqual({ wrong: 0, excuse: 'it had given the payment back' });
+    expect(verdictAt('K2p', ['a1'], changes)).toEqual({ wrong: 0, excuse: undefined });
+  });
+
+  it('before the call that was meant: the bank holds another question of its', () => {
+    const changes = wrote('k1 a1 funds_reserved');
+    expect(verdictAt('K3q', ['a1'], changes)).toEqual({
+      wrong: 1,
+      excuse: 'it was met before it came there',
+    });
+    // Who kills itself at an event of that very call was there.
+    expect(verdictAt('K2q', ['a1'], changes)).toEqual({ wrong: 1, excuse: undefined });
+  });
+});
