@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { once } from 'node:events';
-import { ownPort } from './support/own-port.js';
+import { keptPort, ownPort, portsOfAct } from './support/own-port.js';
 
 describe('a port of one act', () => {
   it('is its own, is not given twice in a row, and is never one that somebody has', async () => {
@@ -13,5 +13,14 @@ describe('a port of one act', () => {
     expect(first).toBeGreaterThanOrEqual(from);
     expect(second).toBeGreaterThan(first + 1);
     expect(second).toBeLessThan(from + 1_000);
+  });
+
+  it('is nobody else’s while its owner is away and will be back there', async () => {
+    const from = 31_000;
+    const kept = await keptPort(from);
+    const others: number[] = [];
+    // Once around, and further.
+    for (let drawn = 0; drawn < portsOfAct + 5; drawn += 1) others.push(await ownPort(from));
+    expect(others).not.toContain(kept);
   });
 });

@@ -3,7 +3,7 @@ import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { build, type Plugin } from 'esbuild';
+import { build, stop, type Plugin } from 'esbuild';
 
 const nodeModules = fileURLToPath(new URL('../../../node_modules', import.meta.url));
 
@@ -44,6 +44,8 @@ const require = requireFrom(import.meta.url), __filename = import.meta.filename,
     plugins: [whatIsMissing],
     logLevel: 'error',
   });
+  // It has a process of its own, which is not needed any more.
+  await stop();
   symlinkSync(nodeModules, join(folder, 'node_modules'), 'dir');
   process.env.APP_BUNDLE = folder;
   await compile(folder);

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ownPort } from './own-port.js';
+import { keptPort } from './own-port.js';
 
 const apiKey = 'bk_test_paysam';
 
@@ -26,7 +26,7 @@ export interface BankProcess {
 }
 
 export async function startBank(env: Record<string, string> = {}): Promise<BankProcess> {
-  const port = await ownPort();
+  const port = await keptPort();
   const folder = mkdtempSync(join(tmpdir(), 'pay-sam-bank-'));
   const url = `http://127.0.0.1:${port}`;
   let child = await start();

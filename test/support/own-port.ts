@@ -6,6 +6,7 @@ import { freePort } from '../../start/ports.js';
 export const portsOfAct = 1_000;
 
 let drawn = 0;
+const kept = new Set<number>();
 
 /**
  * A port for a process that will be killed. Where several acts go on side by side, each draws from ports of its own,
@@ -17,9 +18,16 @@ export async function ownPort(from = Number(process.env.PORTS_FROM ?? 0)): Promi
   if (from === 0) return freePort();
   for (let tries = 0; tries < portsOfAct; tries += 1) {
     const port = from + (drawn++ % portsOfAct);
-    if (await isFree(port)) return port;
+    if (!kept.has(port) && (await isFree(port))) return port;
   }
   throw new Error(`no port is free from ${from} to ${from + portsOfAct - 1}`);
+}
+
+/** For a process that is killed and comes back at the same port: nobody else draws it, also while it is away. */
+export async function keptPort(from?: number): Promise<number> {
+  const port = await ownPort(from);
+  kept.add(port);
+  return port;
 }
 
 async function isFree(port: number): Promise<boolean> {

@@ -8,12 +8,12 @@ import { playBankScene } from './play-bank-scene.js';
 const roundsOf = { gate: 1, long: 50 } as const;
 
 /**
- * One after the other. Where there are many rounds, the outages, in which everybody mostly waits for leases, take their
- * course beside the other scenes.
+ * Lists whose scenes are played one after the other, and that take their course side by side. Where there are many
+ * rounds, the outages, in which everybody mostly waits for leases, are shared between two worlds of their own.
  */
-const scenesOf: Readonly<Record<Stage['scale'], readonly (readonly SceneName[])[]>> = {
+const courses: Readonly<Record<Stage['scale'], readonly (readonly SceneName[])[]>> = {
   gate: [['ordinary', 'outage', 'past its memory', 'charging twice']],
-  long: [['ordinary', 'past its memory', 'charging twice'], ['outage']],
+  long: [['ordinary', 'past its memory', 'charging twice'], ['outage'], ['outage']],
 };
 
 /**
@@ -38,8 +38,8 @@ async function perform({ seed, scale, say }: Stage): Promise<ActResult> {
   const toTheEndMs: number[] = [];
   let operations = 0;
   let requests = 0;
-  const play = async (name: SceneName) => {
-    const played = await playBankScene(name, { seed, rounds, say });
+  const play = async (name: SceneName, part: readonly number[]) => {
+    const played = await playBankScene(name, { seed, rounds: part, say });
     violations.push(...played.violations);
     say(`${name}: everything has ended and is judged, violations: ${played.violations.length}`);
     for (const [what, times] of Object.entries(played.counts)) counts[what] = (counts[what] ?? 0) + times;
@@ -48,8 +48,8 @@ async function perform({ seed, scale, say }: Stage): Promise<ActResult> {
     requests += played.requests;
   };
   await Promise.all(
-    scenesOf[scale].map(async names => {
-      for (const name of names) await play(name);
+    courses[scale].map(async (names, index) => {
+      for (const name of names) await play(name, partOf(name, index, scale));
     }),
   );
   return {
@@ -61,6 +61,15 @@ async function perform({ seed, scale, say }: Stage): Promise<ActResult> {
     wanted: wantedIn(rounds),
     timesMs: { 'from the kill to the end': toTheEndMs },
   };
+}
+
+/** The rounds of a scene that are played in this course: every second one, say, where two courses have it. */
+function partOf(name: SceneName, course: number, scale: Stage['scale']): number[] {
+  const having = [...courses[scale].keys()].filter(each => courses[scale][each]?.includes(name));
+  const nth = having.indexOf(course);
+  return Array.from({ length: roundsOf[scale] }, (_, round) => round).filter(
+    round => round % having.length === nth,
+  );
 }
 
 /** Every pair as often as asked; each mode and each point in as many of them as the table has. */

@@ -77,7 +77,8 @@ export interface ScenePlayed {
 
 export interface SceneOptions {
   readonly seed: number;
-  readonly rounds: number;
+  /** Which of them: each tries every pair once. */
+  readonly rounds: readonly number[];
   readonly say: (line: string) => void;
   /** Some pairs, to look at them again. All of them when left out. */
   readonly only?: (pair: BankPair) => boolean;
@@ -107,12 +108,12 @@ export async function playBankScene(
     const struck: StruckPair[] = [];
     // In an outage each kill point has a lane of its own.
     const atOnce = name === 'outage' ? 1 : roundsAtOnce;
-    for (let begun = 0; begun < rounds; begun += atOnce) {
-      const some = Array.from({ length: Math.min(atOnce, rounds - begun) }, (_, nth) => begun + nth);
+    for (let begun = 0; begun < rounds.length; begun += atOnce) {
+      const some = rounds.slice(begun, begun + atOnce);
       const pairs = some.flatMap(round => pairsOf(name, round)).filter(only);
       struck.push(...(await strikeAll({ stage, survivor, say }, pairs)));
       await stopAskingOfParked(stage);
-      say(`${name}: ${struck.length} of ${perRound * rounds} pairs struck`);
+      say(`${name}: ${struck.length} of ${perRound * rounds.length} pairs struck`);
     }
     const healedAt = Date.now();
     const endWithinMs = slower(endsWithinMs, Math.max(...struck.map(({ misses }) => misses)));
