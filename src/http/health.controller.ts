@@ -8,7 +8,7 @@ import { OpenToAll } from './caller.js';
 const databaseAnswersWithinMs = 2_000;
 
 /** What these routes answer is described with all others: see src/docs. */
-const described = { swaggerDocumentation: false, noCache: true };
+const documentedElsewhere = { swaggerDocumentation: false, noCache: true };
 
 /** Liveness looks at this process only: restarting it does not mend a database. Readiness asks the database. */
 @Controller('health')
@@ -22,14 +22,14 @@ export class HealthController {
 
   @Get('live')
   @OpenToAll()
-  @HealthCheck(described)
+  @HealthCheck(documentedElsewhere)
   live() {
     return this.health.check([]);
   }
 
   @Get('ready')
   @OpenToAll()
-  @HealthCheck(described)
+  @HealthCheck(documentedElsewhere)
   ready() {
     return this.health.check([() => this.databaseAnswers()]);
   }
