@@ -222,7 +222,7 @@ describe('only a decline is a failure', () => {
     await client.pay({ ...order, reference: 'pay_2', creditor: 'dee' }, first);
     stop();
     expect(events).toMatchObject([
-      { call: 'pay', kind: 'unknown', reason: 'no answer within 300 ms' },
+      { call: 'pay', kind: 'unknown', reason: 'no answer within 700 ms' },
       { call: 'ask', kind: 'not_found' },
       { call: 'pay', kind: 'ok' },
       { call: 'pay', kind: 'declined' },

@@ -195,7 +195,7 @@ export function clientFor(bankUrl: string, changes: Partial<BankSettings> = {}):
     bankUrl,
     bankApiKey: 'key-of-ours',
     bankConnectTimeoutMs: 200,
-    bankRequestTimeoutMs: 300,
+    bankRequestTimeoutMs: 700,
     bankTimeoutMs: 2_000,
     bankRequestsMax: 6,
     bankBackoffMs: 10,
