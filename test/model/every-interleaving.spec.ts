@@ -42,7 +42,7 @@ describe('in every interleaving, one key is one charge', () => {
     ['a repeat that meets the reaper', { pay: 2, sweep: 0, reap: 1, answersExpire: 1, leaseEnds: 0 }],
     [
       'a caller who leaves, and an answer that is gone when he is told',
-      { impatient: 1, reap: 1, answersExpire: 1 },
+      { impatient: 1, reap: 1, answersExpire: 1, leaseEnds: 0 },
     ],
     ['a bank that has forgotten', { bankForgets: 1, leaseEnds: 0, bankFault: 1, crash: 1 }],
     ...(isLarge
@@ -53,6 +53,10 @@ describe('in every interleaving, one key is one charge', () => {
           ],
           ['two completers, two leases', { sweep: 2, leaseEnds: 2, bankFault: 1 }],
           ['lost connections and kills', { cut: 1, crash: 1, bankFault: 1 }],
+          [
+            'a caller who leaves, an answer that is gone when he is told, and a lease that ends',
+            { impatient: 1, reap: 1, answersExpire: 1 },
+          ],
         ] as const)
       : []),
   ] as const)(
