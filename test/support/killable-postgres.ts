@@ -173,12 +173,14 @@ export class KillablePostgres {
 
   /** SIGKILL for one backend that is not ours: the postmaster ends all others, and recovers by itself. */
   async killOneBackend(): Promise<void> {
-    const [backend] = await this.sql<{ pid: number }>(`
-      SELECT pid FROM pg_stat_activity
-       WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = current_database()
-       ORDER BY state <> 'active', random() LIMIT 1`);
-    if (!backend) throw new Error('nobody is connected');
-    process.kill(backend.pid, 'SIGKILL');
+    for (;;) {
+      const [backend] = await this.sql<{ pid: number }>(`
+        SELECT pid FROM pg_stat_activity
+         WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = current_database()
+         ORDER BY state <> 'active', random() LIMIT 1`);
+      if (!backend) throw new Error('nobody is connected');
+      if (isKilled(backend.pid)) return;
+    }
   }
 
   /**
@@ -251,5 +253,15 @@ function parentOf(pid: number): number | undefined {
   } catch {
     // It ended while we looked.
     return undefined;
+  }
+}
+
+/** False: it has ended by itself, since somebody hung up. */
+function isKilled(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    return false;
   }
 }
