@@ -1,12 +1,17 @@
-import { elsewhereThan, excuseOf, type Change } from '../../lab/prove/acts/kill-points/excuse.js';
+import {
+  elsewhereThan,
+  excuseOf,
+  thatHadComeBack,
+  type Change,
+} from '../../lab/prove/acts/kill-points/excuse.js';
 import { places } from '../../lab/prove/acts/kill-points/places.js';
 import type { RecoveryPoint } from '../../lab/prove/database-witness.js';
 
-/** What the dead process wrote: each `key attempt point`, in a transaction of its own. */
+/** What was written: each `key attempt point`, in a transaction and a millisecond of its own. */
 function wrote(...lines: string[]): Change[] {
   return lines.map((line, index) => {
     const [key = '', attempt = '', point = ''] = line.split(' ');
-    return { key, attempt, point: point as RecoveryPoint, transaction: String(index) };
+    return { key, attempt, point: point as RecoveryPoint, transaction: String(index), at: index };
   });
 }
 
@@ -65,5 +70,36 @@ describe('a process that died has left its keys', () => {
     });
     // Who kills itself at an event of that very call was there.
     expect(verdictAt('K2q', ['a1'], changes)).toEqual({ wrong: 1, excuse: undefined });
+  });
+});
+
+describe('a process that died before its first transaction was committed has left nothing', () => {
+  const inOneTransaction = (changes: Change[]) => changes.map(change => ({ ...change, transaction: '7' }));
+
+  it('or it was there before, has lost its payment to somebody else, and had come back to ask', () => {
+    const changes = wrote(
+      'k1 a1 started',
+      'k1 a1 funds_reserved',
+      'k2 b1 funds_reserved',
+      'k1 heir funds_reserved',
+    );
+    expect(thatHadComeBack(['a1', 'b1'], changes, 4)).toEqual(['a1']);
+    expect(thatHadComeBack(['a1', 'b1'], inOneTransaction(changes), 4)).toEqual(['a1']);
+  });
+
+  it('or it was there before, and had brought its payment further, or given it back', () => {
+    const changes = wrote('k1 a1 funds_reserved', 'k1 a1 transfer_sent', 'k2 b1 started', 'k2 b1 started');
+    expect(thatHadComeBack(['a1', 'b1'], changes, 9)).toEqual(['a1', 'b1']);
+  });
+
+  it('but what was carried out after it died is its own, whoever has taken it over since', () => {
+    const changes = inOneTransaction(wrote('k1 a1 started', 'k1 a1 funds_reserved'));
+    expect(thatHadComeBack(['a1'], changes, 9)).toEqual([]);
+    const since = [...changes, ...wrote('k1 heir funds_reserved').map(change => ({ ...change, at: 5 }))];
+    expect(thatHadComeBack(['a1'], since, 5)).toEqual([]);
+    expect(thatHadComeBack(['a1'], since, 6)).toEqual(['a1']);
+    // What others did before it is no excuse.
+    expect(thatHadComeBack(['a1'], [...wrote('k1 older started'), ...changes], 9)).toEqual([]);
+    expect(thatHadComeBack(['a1'], [], 9)).toEqual([]);
   });
 });

@@ -11,7 +11,8 @@ export interface Crash {
   readonly kill: Kill;
   /** By name: the writer of what it left behind. */
   readonly victim: string;
-  /** Epoch milliseconds. */
+  /** When it came to that place, and when it was killed: epoch milliseconds. */
+  readonly metAt: number;
   readonly killedAt: number;
   /** All that were sent for it, also those that it did not die with. */
   readonly payments: readonly Payment[];
@@ -96,7 +97,7 @@ class Crashing {
 
   private async atEvent(point: string): Promise<Crash> {
     const struck = await this.strike(point, 'SIGKILL');
-    return this.crashed(struck.at, struck.attempts);
+    return this.crashed(struck.at, struck);
   }
 
   /** It stands still just before its COMMIT until that can be told from every other. */
@@ -114,7 +115,7 @@ class Crashing {
       if (performance.now() > until) throw await this.missed('its COMMIT never came');
       process.signal('SIGCONT');
     }
-    return this.crashed(Date.now(), struck.attempts);
+    return this.crashed(Date.now(), struck);
   }
 
   private async atTheBank(moment: 'before' | 'after'): Promise<Crash> {
@@ -188,9 +189,11 @@ class Crashing {
     );
   }
 
-  private crashed(killedAt: number, struck: readonly string[] | null): Crash {
+  private crashed(killedAt: number, struck: Struck | null): Crash {
     const { kill, means, payments } = this;
-    return { kill, victim: means.victim.name, killedAt, payments, struck, release: () => Promise.resolve() };
+    const when = { metAt: struck?.at ?? killedAt, killedAt };
+    const what = { payments, struck: struck?.attempts ?? null };
+    return { kill, victim: means.victim.name, ...when, ...what, release: () => Promise.resolve() };
   }
 
   private async missed(why: string): Promise<Missed> {

@@ -1,12 +1,40 @@
 import type { RecoveryPoint } from '../../database-witness.js';
 import type { Kill } from './plan.js';
 
-/** What a process that died had written to the row of a key, in the order of its writing. */
+/** What somebody has written to the row of a key, in the order of its writing. */
 export interface Change extends Record<string, unknown> {
   readonly key: string;
   readonly attempt: string;
   readonly point: RecoveryPoint;
   readonly transaction: string;
+  /** Epoch milliseconds. */
+  readonly at: number;
+}
+
+/**
+ * Of the attempts that a process was met with before their first transaction, those that had gone through it long ago.
+ * Who was taken over, or gave its payment back, asks for it like any repeat, under the same id and with nothing in hand.
+ *
+ * It excuses no transaction that died and was carried out all the same: nobody goes on with it in its name, and nobody
+ * can have taken it over by then.
+ *
+ * @param changes of all keys it was met with, whoever made them
+ * @param metAt epoch milliseconds, by the clock of the changes
+ */
+export function thatHadComeBack(
+  met: readonly string[],
+  changes: readonly Change[],
+  metAt: number,
+): readonly string[] {
+  return met.filter(attempt => {
+    const its = changes.filter(change => change.attempt === attempt);
+    const last = its.at(-1);
+    if (!last) return false;
+    const isTakenOver = changes
+      .slice(changes.indexOf(last))
+      .some(({ attempt: other, key, at }) => key === last.key && other !== attempt && at < metAt);
+    return isTakenOver || its.some(({ transaction }) => transaction !== last.transaction);
+  });
 }
 
 /** An attempt that the dead holder had not brought where it should have, with what it had done for it. */

@@ -3,7 +3,7 @@ import type { Pool } from 'pg';
 import type { RecoveryPoint } from '../../database-witness.js';
 import { Missed, type Crash } from './crash.js';
 import type { Payment } from './directed-caller.js';
-import { elsewhereThan, excuseOf, type Change } from './excuse.js';
+import { elsewhereThan, excuseOf, thatHadComeBack, type Change } from './excuse.js';
 import type { Tally } from './tally.js';
 
 /** What a crash has left behind: by payment, the last recovery point that was made true until then. */
@@ -19,14 +19,15 @@ export async function lookAtWhatIsLeft(database: Pool, crash: Crash, tally: Tall
   const { kill, payments, struck, victim } = crash;
   const { leaves, id } = kill.place;
   await untilItsConnectionsAreGone(database, victim);
-  const changes = await changesBy(database, victim, payments);
+  const written = await changesOf(database, payments);
+  const changes = written.filter(({ writer }) => writer === victim);
   // What a completer had not taken up yet is as its first holder gave it up.
   const before = kill.holder === 'completer' ? 'funds_reserved' : null;
   const left = new Map(
     payments.map(payment => [payment, changes.findLast(({ key }) => key === payment.key)?.point ?? before]),
   );
   if (leaves === null) {
-    await lookForNothing(database, { crash, left, changes }, tally);
+    await lookForNothing(database, { crash, left, written, changes }, tally);
     return left;
   }
   const met =
@@ -59,10 +60,14 @@ async function untilItsConnectionsAreGone(database: Pool, victim: string): Promi
   }
 }
 
-/** No row of any kind: no claim, also none that was taken back later, and nothing that was done under it. */
+/**
+ * No row of any kind: no claim, also none that was taken back later, and nothing that was done under it.
+ *
+ * @throws Missed when it was met with payments that it had claimed long ago
+ */
 async function lookForNothing(
   database: Pool,
-  { crash, left, changes }: { crash: Crash; left: Left; changes: readonly Change[] },
+  { crash, left, written, changes }: { crash: Crash; left: Left; written: Change[]; changes: Change[] },
   tally: Tally,
 ): Promise<void> {
   const struck = crash.struck ?? [];
@@ -71,16 +76,26 @@ async function lookForNothing(
   const its = changes.filter(({ attempt }) => struck.includes(attempt));
   // In a batch we do not know whose attempt is whose, but how many of them there are.
   if (rows.length === 0 && its.length === 0 && untouched.length >= struck.length) return;
-  const evidence = { rows: rows as object[], its, untouched, crash };
-  tally.found('I10', 'a transaction that died has left nothing', crash.kill.place.id, evidence);
+  const { place, holder } = crash.kill;
+  const back = thatHadComeBack(struck, written, crash.metAt);
+  if (rows.length === 0 && its.length > 0 && its.every(({ attempt }) => back.includes(attempt))) {
+    throw new Missed(`${place.id}, ${holder}: they had come back as repeats`, crash.payments);
+  }
+  const evidence = { rows: rows as object[], its, untouched, crash, written };
+  tally.found('I10', 'a transaction that died has left nothing', place.id, evidence);
 }
 
-async function changesBy(database: Pool, writer: string, payments: readonly Payment[]): Promise<Change[]> {
+/** By whoever made them. */
+async function changesOf(
+  database: Pool,
+  payments: readonly Payment[],
+): Promise<(Change & { writer: string })[]> {
   const keys = payments.map(({ key }) => key);
-  const { rows } = await database.query<Change>(
-    `SELECT key, attempt_id AS attempt, recovery_point AS point, transaction
-       FROM key_history WHERE writer = $1 AND key = ANY ($2) ORDER BY id`,
-    [writer, keys],
+  const { rows } = await database.query<Change & { writer: string }>(
+    `SELECT key, attempt_id AS attempt, recovery_point AS point, transaction, writer,
+            extract(epoch FROM at)::float8 * 1000 AS at
+       FROM key_history WHERE key = ANY ($1) ORDER BY id`,
+    [keys],
   );
   return rows;
 }
