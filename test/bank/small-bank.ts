@@ -189,7 +189,7 @@ function listen(server: {
   });
 }
 
-/** The settings of production, a tenth as patient. */
+/** The settings of production, a tenth as patient; more for a request, else a pause of this process looks like silence. */
 export function clientFor(bankUrl: string, changes: Partial<BankSettings> = {}): BankClient {
   return new BankClient({
     bankUrl,
