@@ -29,11 +29,8 @@ export function thatHadComeBack(
   return met.filter(attempt => {
     const its = changes.filter(change => change.attempt === attempt);
     const last = its.at(-1);
-    if (!last) return false;
-    const isTakenOver = changes
-      .slice(changes.indexOf(last))
-      .some(({ attempt: other, key, at }) => key === last.key && other !== attempt && at < metAt);
-    return isTakenOver || its.some(({ transaction }) => transaction !== last.transaction);
+    const hasGoneOn = its.some(({ transaction }) => transaction !== last?.transaction);
+    return hasGoneOn || isTakenOver(last, changes, metAt);
   });
 }
 
@@ -88,12 +85,15 @@ function isBefore(stage: RecoveryPoint, changes: readonly Change[]): boolean {
   return changes.every(({ point }) => point !== stage);
 }
 
-/** Whether the same process has taken the key over since. That it was not too early is for the checkers to find out. */
-function isTakenOver(last: Change | undefined, changes: readonly Change[]): boolean {
+/**
+ * Whether the key was taken over since, by whoever made `changes`, and before `until`. That it was not too early is for
+ * the checkers to find out.
+ */
+function isTakenOver(last: Change | undefined, changes: readonly Change[], until = Infinity): boolean {
   if (!last) return false;
   return changes
     .slice(changes.indexOf(last))
-    .some(({ attempt, key }) => key === last.key && attempt !== last.attempt);
+    .some(({ attempt, key, at }) => key === last.key && attempt !== last.attempt && at < until);
 }
 
 /** It wrote to its key and came no further: that is how a holder gives it back. */
