@@ -44,7 +44,8 @@ describe('a bank outage ends (F53)', () => {
             seen.violations.push({ before, charged, after });
           }
         }
-        await sleep(50);
+        // A look takes long enough on a busy machine: it has to see the middle of things.
+        await sleep(5);
       }
     })();
     return async () => {
@@ -128,7 +129,7 @@ describe('a bank outage ends (F53)', () => {
       ),
     );
     const { looks, violations } = await stopWatching();
-    expect([violations, looks > 2]).toEqual([[], true]);
+    expect([violations, looks > 5]).toEqual([[], true]);
     expect(answers.filter(({ status }) => status === 402)).toHaveLength(3);
   });
 });
