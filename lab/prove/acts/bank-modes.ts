@@ -35,13 +35,18 @@ export interface BankMode {
 const times = 3;
 
 /** What can go wrong with any request does so with the one that is under way at the point. */
-const anyCall = (...faults: readonly Omit<BankFault, 'times'>[]): BankMode['variants'] => {
+const anyCall = (...faults: readonly PlannedKind[]): BankMode['variants'] => {
   return ({ call, id }) =>
     faults.map(fault => [
       // From one call to the next the victim itself has to come: there the misbehaviour waits for the question.
-      { ...fault, times: id === 'K8' ? 1 : times, ...(call === 'asks' && { method: 'GET' as const }) },
+      { times: id === 'K8' ? 1 : times, ...fault, ...(call === 'asks' && { method: 'GET' as const }) },
     ]);
 };
+type PlannedKind = Omit<BankFault, 'times'> & { readonly times?: number };
+
+/** To every call. Where nobody waited for it once more, on a slow machine, a true answer would follow, and be right. */
+const everyTime = (kind: string): PlannedKind => ({ kind, times: 0 });
+
 const order = (kind: string, how = 1): PlannedFault => ({ kind, method: 'PUT', times: how });
 const question = (kind: string, how = 1): PlannedFault => ({ kind, method: 'GET', times: how });
 
@@ -79,7 +84,7 @@ export const bankModes: readonly BankMode[] = [
     id: 'F57',
     what: 'answers about another payment',
     end: 'parked',
-    variants: anyCall({ kind: 'wrong_reference' }, { kind: 'wrong_amount' }, { kind: 'wrong_currency' }),
+    variants: anyCall(everyTime('wrong_reference'), everyTime('wrong_amount'), everyTime('wrong_currency')),
   },
   {
     ...ordinary,
