@@ -27,7 +27,7 @@ npm run prove -- --scale long --act random-faults --minutes 72
                                                    a soak: twelve minutes of faults, then an hour in which nobody is killed
 
   --seed N         0 to ${seedMax}; draws the load, the faults and their times. It cannot draw how processes interleave
-  --scale NAME     gate (the default: ten minutes) or long (an hour and a half)
+  --scale NAME     gate (the default: ten minutes) or long (an hour or two)
   --minutes N      how long the random part takes, in a long run five sixths of it a soak; without it, the scale says
   --act NAME       only this act; may be given again
   --json FILE      writes everything that was counted and timed

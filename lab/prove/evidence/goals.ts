@@ -126,13 +126,14 @@ export const goals: readonly Goal[] = [
     measured: ({ proof }) => number(countViolations(proof, 'I15')),
   },
   {
-    measure: 'From healing to the end of every key',
-    ...oneOfEach('≤ 15 s'),
-    measured: ({ proof }) =>
-      atMost(
-        proof.results.flatMap(result => timesIn(result, /^healing to the end$/)),
-        1,
-      ),
+    measure: 'From healing to the end of every key: p99, longest',
+    gate: '≤ 15 s',
+    long: 'published',
+    measured: ({ proof }) => {
+      const times = proof.results.flatMap(result => timesIn(result, /^healing to the end$/));
+      const longest = atMost(times, 1);
+      return longest && `${seconds(quantile(times, 0.99))}, ${longest}`;
+    },
   },
   {
     measure: 'First success after a PostgreSQL kill, p99',

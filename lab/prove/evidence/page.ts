@@ -32,7 +32,7 @@ export function toPage(evidence: Evidence): string {
     '',
     '## Against the goals',
     '',
-    'What a gate has to reach in minutes, and a long run in an hour and a half. –: the act that measures it was not in this run.',
+    'What a gate has to reach in minutes, and a long run in an hour or two. –: the act that measures it was not in this run.',
     '',
     ...table(['measure', '>gate', '>long', '>this run'], goalRows(evidence)),
     '',
