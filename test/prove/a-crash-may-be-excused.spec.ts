@@ -51,6 +51,19 @@ describe('a process that died has left its keys', () => {
     expect(verdictAt('K8 declined', ['a1'], before)).toEqual({ wrong: 1, excuse: undefined });
   });
 
+  it('with itself, and what it took over was finished at once: the bank had done it meanwhile (seed 6988036)', () => {
+    const finished = ['k1 a2 funds_reserved', 'k1 a2 finished'];
+    const changes = wrote('k1 a1 funds_reserved', ...finished);
+    expect(verdictAt('K7 T2 after', ['a1', 'a2'], changes)).toEqual({
+      wrong: 2,
+      excuse: 'its lease had run out',
+    });
+    // Where nothing was taken over, or another payment was, none may be further than the place.
+    expect(verdictAt('K7 T2 after', ['a2'], wrote(...finished))).toEqual({ wrong: 1, excuse: undefined });
+    const beside = wrote('k2 b1 funds_reserved', 'k2 b2 transfer_sent', ...finished);
+    expect(verdictAt('K7 T2 after', ['b1', 'b2', 'a2'], beside)).toEqual({ wrong: 2, excuse: undefined });
+  });
+
   it('given back, and so it died without them', () => {
     const changes = wrote('k1 a1 funds_reserved', 'k1 a1 funds_reserved');
     expect(verdictAt('K6 T3', ['a1'], changes)).toEqual({

@@ -44,8 +44,10 @@ export async function killedDriver(scene: Scene, { scale, seed, say }: Stage): P
     leftBehind += entriesIn(journal);
   }
   say(`${kills[scale]} drivers killed, ${leftBehind} payments left in their journals`);
+  // Told to stop before it has begun it would just die: where nothing was left behind, its first words are waited for.
+  const before = sizeOf(log);
   const last = live();
-  await until(() => sizeOf(log) > 0 && entriesIn(journal) === 0);
+  await until(() => sizeOf(log) > before && entriesIn(journal) === 0);
   last.stop();
   await last.ended(45_000);
   return {

@@ -70,8 +70,11 @@ export function excuseOf(
   if (isAtTheBank && wrong.some(({ its }) => isBefore(place.stage, its)))
     return 'it was met before it came there';
   // A completer that was kept from the processor for longer than a lease takes its own payments over, and the attempts
-  // that it had before share its batch to no effect.
-  if (wrong.length > 0 && wrong.every(({ its }) => isTakenOver(its.at(-1), changes)))
+  // that it had before share its batch to no effect. Their heirs ask the bank first, and may hear that all is done.
+  const hasLost = ({ its }: Wrong) => isTakenOver(its.at(-1), changes);
+  const lost = new Set(wrong.filter(hasLost).map(({ its }) => its.at(-1)?.key));
+  const isHeirAtTheEnd = (last?: Change) => last?.point === 'finished' && lost.has(last.key);
+  if (wrong.length > 0 && wrong.every(each => hasLost(each) || isHeirAtTheEnd(each.its.at(-1))))
     return 'its lease had run out';
   const isGivenBack = met.some(attempt => hasPostponed(changes.filter(change => change.attempt === attempt)));
   return isGivenBack && (wrong.length > 0 || isAtTheBank) ? 'it had given the payment back' : undefined;
