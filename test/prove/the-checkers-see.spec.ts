@@ -25,6 +25,21 @@ describe('the checkers see', () => {
     expect(said(run)).toContain(`${invariant} ${what}`);
   });
 
+  test.each([
+    [86_400_000, true],
+    [0, false],
+  ])(
+    'a first use that is told as a replay, but not once its row was reaped: kept %d ms',
+    (keptMs, isFound) => {
+      const run = new MadeUpRun('used by two customers');
+      const { headers } = present(run.log.at(-1)?.reply);
+      const expires = Date.parse(present(headers['idempotency-expires']));
+      const original = new Date(expires - keptMs).toISOString();
+      Object.assign(headers, { 'idempotent-replayed': 'true', 'idempotency-original-date': original });
+      expect(said(run).includes('I9 a key that a customer never used is new to it')).toBe(isFound);
+    },
+  );
+
   test('nothing in any healthy run, whatever happens in it and in which order', () => {
     fc.assert(
       fc.property(someKinds, happened => {

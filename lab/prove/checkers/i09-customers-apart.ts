@@ -1,4 +1,4 @@
-import type { Exchange } from '../driver-log.js';
+import type { Exchange, Reply } from '../driver-log.js';
 import { definitiveAnswers, join, type Owner } from '../joined.js';
 import { Findings, type Violation } from '../violation.js';
 import type { Witnesses } from '../witnesses.js';
@@ -58,7 +58,7 @@ function checkFirstUse(found: Findings, { owner, exchanges, wasTakenOver }: Uses
   const [first, second] = exchanges.filter(exchange => !isLook(exchange));
   for (const exchange of exchanges) {
     const { invoke, reply } = exchange;
-    if (!reply || (wasTakenOver && !isLook(exchange))) continue;
+    if (!reply || ((wasTakenOver || isToldAfterItsRow(reply, invoke)) && !isLook(exchange))) continue;
     const other = first === exchange ? second : first;
     // Sent in time to have been there before this answer.
     if (other && other.invoke.at < reply.at) continue;
@@ -72,6 +72,17 @@ function checkFirstUse(found: Findings, { owner, exchanges, wasTakenOver }: Uses
       isShown;
     if (isUsed) found.add('a key that a customer never used is new to it', owner, { exchange });
   }
+}
+
+/**
+ * Whether its row may have been reaped before it was told: its COMMIT was in doubt for longer than an answer is kept.
+ * The payment remembered the key, but not which attempt had made it. Answers are kept for hours, except in a proof.
+ */
+function isToldAfterItsRow({ at, headers }: Reply, invoke: { at: number }): boolean {
+  const { 'idempotency-original-date': done, 'idempotency-expires': expires } = headers;
+  return (
+    done !== undefined && expires !== undefined && at - invoke.at > Date.parse(expires) - Date.parse(done)
+  );
 }
 
 function isLook({ invoke: { asked } }: Exchange): boolean {
