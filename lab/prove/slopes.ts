@@ -37,14 +37,15 @@ export function growthPerTenMinutes(points: readonly Point[]): number | undefine
 export function checkMemorySlope(samples: readonly ResourceSample[]): Violation[] {
   return growths(samples).flatMap(({ process, growth, some }): Violation[] => {
     if (growth <= growthMax) return [];
-    const evidence = { growth, growthMax, first: some[0], last: some.at(-1) };
+    const evidence = { growth, growthMax, rssMibByTenth: tenthsOf(some) };
     return [{ invariant: 'I11', about: process, what: 'memory does not grow under a steady load', evidence }];
   });
 }
 
 /**
  * The rows of finished keys come and go at the same rate. Judged by the medians of the first third and the last: their
- * number rises and falls with each visit of the reaper. What was cancelled or parked stays on purpose, and is not in it.
+ * number rises and falls with each visit of the reaper. What was cancelled or parked stays on purpose, and is not in it;
+ * nor is what was recognised by a fingerprint, for as long as its window is open.
  */
 export function checkTableIsFlat(rows: readonly Point[]): Violation[] {
   const ends = endsOf(rows);
@@ -77,6 +78,15 @@ function growths(samples: readonly ResourceSample[]) {
   return [...Map.groupBy(samples, ({ process }) => process)].flatMap(([process, some]) => {
     const growth = growthPerTenMinutes(some.map(({ at, rssBytes }) => ({ at, value: rssBytes })));
     return growth === undefined ? [] : [{ process, growth, some }];
+  });
+}
+
+/** Its course, for whoever asks whether it climbs, jumps or levels off: the median of each tenth of the time. */
+function tenthsOf(samples: readonly ResourceSample[]): number[] {
+  return Array.from({ length: 10 }, (_, nth) => {
+    const [from, to] = [nth, nth + 1].map(each => Math.floor((each * samples.length) / 10));
+    const some = samples.slice(from, to).map(({ at, rssBytes }) => ({ at, value: rssBytes }));
+    return Math.round(median(some) / 2 ** 20);
   });
 }
 
