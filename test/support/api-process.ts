@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Stream } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { apiNodeFlags } from '../../start/node-flags.js';
+import { apiNodeFlags, workerNodeFlags } from '../../start/node-flags.js';
 import { unlimited } from './api.js';
 import { ownPort } from './own-port.js';
 
@@ -51,10 +51,8 @@ const patienceMs = 60_000;
 export async function startApi(options: ApiOptions): Promise<ApiProcess> {
   const port = await ownPort();
   const began = performance.now();
-  // As it is shipped, unless a test wants Node to be run otherwise.
-  const flags = options.env?.NODE_OPTIONS === undefined ? apiNodeFlags : [];
   const env = { ...options.env, PORT: String(port) };
-  const api = startProcess([...flags, scriptOf('main')], { ...options, env });
+  const api = startProcess([...flagsOf(apiNodeFlags, options), scriptOf('main')], { ...options, env });
   const url = `http://127.0.0.1:${port}`;
   if (!(await api.comesTrue(() => isReady(url)))) {
     const { code, signal } = await api.kill();
@@ -66,7 +64,12 @@ export async function startApi(options: ApiOptions): Promise<ApiProcess> {
 
 /** `src/worker.ts` alone, in a process of its own. `args`: which workers, and how. */
 export function startWorker({ args = [], ...options }: ApiOptions & { args?: string[] }): RealProcess {
-  return startProcess([scriptOf('worker'), ...args], options);
+  return startProcess([...flagsOf(workerNodeFlags, options), scriptOf('worker'), ...args], options);
+}
+
+/** As it is shipped, unless a test wants Node to be run otherwise. */
+function flagsOf(shipped: readonly string[], { env }: ApiOptions): readonly string[] {
+  return env?.NODE_OPTIONS === undefined ? shipped : [];
 }
 
 /** As it was built, or as somebody who starts thousands of them has bundled it: see lab/prove/bundle-app.ts. */
