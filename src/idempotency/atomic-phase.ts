@@ -11,9 +11,10 @@ import {
   type KeyRow,
 } from './claim.js';
 import { publish } from './events.js';
+import { keyToRemember } from './fingerprint.js';
 import { judgeRepeat } from './judge-repeat.js';
 import type { Attempt, Bookkeeping, Books, Claim, Held, Operation } from './operation.js';
-import { expiry, recall } from './recall.js';
+import { expiry, recall, type KeysRemembered } from './recall.js';
 import { endOf, type Decided, type Seat, type Step } from './step.js';
 import { heldFrom, takeOver } from './take-over.js';
 
@@ -27,6 +28,7 @@ export interface Means {
   readonly begun: Promise<Date>;
   readonly bookkeeping: Bookkeeping<Books>;
   readonly operations: ReadonlyMap<string, Operation>;
+  readonly keysRemembered: KeysRemembered;
   readonly settings: Pick<Settings, 'answerRetentionMs' | 'leaseMs' | 'recoveryAttemptsMax'>;
 }
 
@@ -38,7 +40,7 @@ export interface Means {
  * become true, or none. Nothing may be told to a caller before it has committed.
  */
 export async function atomicPhase(tx: EntityManager, steps: readonly Step[], means: Means): Promise<Seat[]> {
-  const { begun, bookkeeping, settings } = means;
+  const { begun, bookkeeping, keysRemembered, settings } = means;
   const beginners = steps.filter(({ held }) => held === null);
   const holders = steps.filter(isHeld);
   // Sent together, and carried out in this order: keys before accounts, always. The accounts of repeats are locked
@@ -69,7 +71,7 @@ export async function atomicPhase(tx: EntityManager, steps: readonly Step[], mea
   const { answerRetentionMs } = settings;
   const decided = deciding.map(step => {
     const expiresAt = expiry(at, step.attempt.windowMs ?? answerRetentionMs);
-    return decide(step, { books, at, expiresAt });
+    return decide(step, { books, at, expiresAt, keysRemembered });
   });
   const ends = decided.map(one => ({ ...one, end: endOf(one, settings) }));
   await together([
@@ -94,6 +96,7 @@ export async function atomicPhase(tx: EntityManager, steps: readonly Step[], mea
   const recalled = await recall(tx, refused, {
     operations: means.operations,
     retentionMs: answerRetentionMs,
+    keysRemembered,
   });
   const remembered = new Map(refused.map((attempt, index) => [attempt, recalled[index]]));
   for (const { step, end } of ends) seats.set(step, remembered.get(step.attempt) ?? end.seat);
@@ -129,10 +132,19 @@ function seatOfHolder({ attempt, held }: Step & { held: Held }, row: KeyRow | un
   return recoveryPoint === held.point ? null : { kind: 'held', held: heldFrom(attempt, row) };
 }
 
+interface Occasion {
+  readonly books: Books;
+  readonly at: Date;
+  readonly expiresAt: Date;
+  readonly keysRemembered: KeysRemembered;
+}
+
 /** One after the other, each on what the one before it left in the books. */
-function decide(step: Step, { books, at, expiresAt }: { books: Books; at: Date; expiresAt: Date }): Decided {
+function decide(step: Step, { books, at, expiresAt, keysRemembered }: Occasion): Decided {
   const { attempt, held } = step;
-  const claim: Claim = { attempt, state: held?.state ?? {}, at, expiresAt };
+  const remembered = keysRemembered.get(attempt) ?? keyToRemember(attempt, at);
+  keysRemembered.set(attempt, remembered);
+  const claim: Claim = { attempt, keyToRemember: remembered, state: held?.state ?? {}, at, expiresAt };
   try {
     return { step, claim, decision: step.decide(books, claim) };
   } catch (error) {

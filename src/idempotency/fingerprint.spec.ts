@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { fingerprint, keyOf, keyToRemember, mayBeFingerprint, membersThatDiffer } from './fingerprint.js';
-import type { Claim, Params } from './operation.js';
+import type { Params } from './operation.js';
 
 const value = fc.oneof(fc.string({ unit: 'binary' }), fc.maxSafeInteger(), fc.constant(null));
 const params: fc.Arbitrary<Params> = fc.dictionary(fc.string(), value, { maxKeys: 6 });
@@ -168,9 +168,8 @@ describe('a fingerprint as a key', () => {
   });
 
   it('is remembered with the time at which its window opened; a caller’s own key as it is', () => {
-    const claim = (windowMs: number | null) =>
-      ({ attempt: { key: 'k', windowMs }, at: new Date(1_700_000_000_123) }) as Claim;
-    expect(keyToRemember(claim(60_000))).toBe('k_1700000000123');
-    expect(keyToRemember(claim(null))).toBe('k');
+    const opened = new Date(1_700_000_000_123);
+    expect(keyToRemember({ key: 'k', windowMs: 60_000 }, opened)).toBe('k_1700000000123');
+    expect(keyToRemember({ key: 'k', windowMs: null }, opened)).toBe('k');
   });
 });

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
-import type { Claim, Params } from './operation.js';
+import type { Attempt, Params } from './operation.js';
 
 /** Raised when the rule below changes, so that old rows are compared by the rule they were stored under. */
 export const fingerprintVersion = 1;
@@ -29,9 +29,11 @@ export function mayBeFingerprint(key: string): boolean {
 /**
  * The key that an effect remembers for ever. A fingerprint is used again once its window is over, for another payment:
  * so it carries the time at which its window opened, and a repeat inside the window finds the first one by its row.
+ *
+ * @param openedAt when the attempt was tried first, should it have to be tried again
  */
-export function keyToRemember({ attempt, at }: Claim): string {
-  return attempt.windowMs === null ? attempt.key : `${attempt.key}_${at.getTime()}`;
+export function keyToRemember({ key, windowMs }: Pick<Attempt, 'key' | 'windowMs'>, openedAt: Date): string {
+  return windowMs === null ? key : `${key}_${openedAt.getTime()}`;
 }
 
 /** Names the members in which two requests differ. Never their values: a key may be guessed. */

@@ -8,7 +8,7 @@ import type { Settings } from '../settings.js';
 import { atomicPhase, DecisionFailed } from './atomic-phase.js';
 import { publish } from './events.js';
 import type { Bookkeeping, Books, Operation } from './operation.js';
-import { recall } from './recall.js';
+import { recall, type KeysRemembered } from './recall.js';
 import type { Seat, Step } from './step.js';
 
 /**
@@ -16,12 +16,14 @@ import type { Seat, Step } from './step.js';
  *
  * - Deadlock, lock time-out, lost connection: the whole batch is repeated, a bounded number of times. That is
  *   safe even when the connection was lost during COMMIT: the claims tell what had been committed, and each
- *   attempt knows its own row by its attempt id.
+ *   attempt knows its own row by its attempt id. Should that row be gone by then, what was done under it still
+ *   remembers the attempt's key, and refuses a second effect.
  * - Anything else: some attempt cannot work. The batch is split until that one fails alone.
  * - The one exception: what was done under a reaped key still remembers it. That is a repeat, not a failure.
  */
 export class GroupCommit {
   private readonly bus: Bus<Step, Seat>;
+  private readonly keysRemembered: KeysRemembered = new WeakMap();
 
   constructor(
     private readonly dataSource: DataSource,
@@ -67,6 +69,7 @@ export class GroupCommit {
         begun,
         bookkeeping: this.bookkeeping,
         operations: this.operations,
+        keysRemembered: this.keysRemembered,
         settings: this.settings,
       }),
     );
@@ -86,13 +89,13 @@ export class GroupCommit {
   /** The answer of a key that was reaped, rebuilt from what its operation left behind; else the error it is. */
   private async recalled({ attempt }: Step, error: unknown): Promise<Seat | Error> {
     const failure = Error.isError(error) ? error : new Error(String(error));
-    const { operations } = this;
+    const { operations, keysRemembered } = this;
     const violated = violatedConstraint(error);
     if (![...operations.values()].some(({ memory }) => memory.constraint === violated)) return failure;
     try {
       const retentionMs = this.settings.answerRetentionMs;
       const [outcome] = await inTransaction(this.dataSource, this.settings, tx =>
-        recall(tx, [attempt], { operations, retentionMs }),
+        recall(tx, [attempt], { operations, retentionMs, keysRemembered }),
       );
       return outcome ?? failure;
     } catch (cause) {

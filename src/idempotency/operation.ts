@@ -112,6 +112,8 @@ export interface Held<P extends Params = Params> {
 /** An attempt that owns its key in a transaction. `at` is the transaction's time, by the database's clock. */
 export interface Claim<P extends Params = Params> {
   readonly attempt: Attempt<P>;
+  /** What an effect that begins here remembers for ever. The same however often the attempt is tried. */
+  readonly keyToRemember: string;
   readonly state: State;
   readonly at: Date;
   readonly expiresAt: Date;

@@ -18,7 +18,7 @@ const holding = (members: Partial<Held> = {}): Held => ({
 
 /** How a decision ends: of one who has just claimed its key, or of a holder. */
 function end(decision: Decision, held: Held | null = null, step: Partial<Step> = {}): End {
-  const claim = { attempt, state: held?.state ?? {}, at: new Date(0), expiresAt };
+  const claim = { attempt, keyToRemember: 'k', state: held?.state ?? {}, at: new Date(0), expiresAt };
   const decided: Decided = {
     claim,
     decision,

@@ -1,7 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { newId } from '../database/new-id.js';
 import type { Statement } from '../database/statement.js';
-import { keyToRemember } from '../idempotency/fingerprint.js';
 import type { Claim, Decision, Operation, Owner, Recalled } from '../idempotency/operation.js';
 import { balanceOf } from '../ledger/account.entity.js';
 import { bankAccount, type Books } from '../ledger/books.js';
@@ -52,7 +51,7 @@ function refund(books: Books, claim: Claim<RefundParams>): Decision {
     customerId,
     id: newId(),
     paymentId: payment.id,
-    idempotencyKey: keyToRemember(claim),
+    idempotencyKey: claim.keyToRemember,
     fromAccountId: payment.toAccountId,
     toAccountId: payment.fromAccountId,
     currency: payment.currency,

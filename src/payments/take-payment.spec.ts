@@ -58,6 +58,7 @@ function claimOf(params: PaymentParams): Claim<PaymentParams> {
       fingerprint: randomBytes(32),
       windowMs: null,
     },
+    keyToRemember: 'the key',
     state: {},
     at,
     expiresAt: at,

@@ -3,7 +3,6 @@ import type { BankAnswer, BankOrder } from '../bank/bank.client.js';
 import { Bug } from '../bug.js';
 import { newId } from '../database/new-id.js';
 import type { Statement } from '../database/statement.js';
-import { keyToRemember } from '../idempotency/fingerprint.js';
 import type {
   CallPhase,
   Claim,
@@ -117,7 +116,7 @@ function open(books: Books, claim: Claim<PaymentParams>): Decision {
   const payment: Payment = {
     customerId: attempt.customerId,
     id: newId(),
-    idempotencyKey: keyToRemember(claim),
+    idempotencyKey: claim.keyToRemember,
     fromAccountId: from,
     toAccountId: to,
     currency,

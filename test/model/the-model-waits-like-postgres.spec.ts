@@ -321,7 +321,15 @@ async function collectTexts(): Promise<Map<string, string>> {
     readKeys(tx, [owner]),
     recordProgress(tx, [{ ...progress, lockedForMs: null, parkedBecause: null, attemptsGivenBack: 0 }]),
     takeBackClaims(tx, [
-      { claim: { attempt: held.attempt, state: {}, at: new Date(), expiresAt: new Date() } },
+      {
+        claim: {
+          attempt: held.attempt,
+          keyToRemember: '',
+          state: {},
+          at: new Date(),
+          expiresAt: new Date(),
+        },
+      },
     ]),
     takeOver(tx, [held.attempt], 1),
     takeOverAbandoned(dataSource, new Map(), { limit: 1, patience: settings }),

@@ -58,7 +58,8 @@ describe('an old epoch writes nothing', () => {
     attemptsGivenBack: 0,
   });
   const answerAt = (key: string, epoch: number) => {
-    const claim = { attempt: attemptAt(key), state: {}, at: new Date(), expiresAt: new Date() } as Claim;
+    const at = new Date();
+    const claim: Claim = { attempt: attemptAt(key), keyToRemember: key, state: {}, at, expiresAt: at };
     return { claim, epoch, answer: { status: 200, body: '{}' } as const };
   };
   const within = <T>(work: (tx: EntityManager) => Promise<T>) =>
